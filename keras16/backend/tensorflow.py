@@ -1,0 +1,118 @@
+"""TensorFlow: process-wide settings and the loop that runs training steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+
+def configure() -> None:
+    """Turns off TF32 and the graph rewrite that costs 16-bit nets their speed.
+
+    The remapper fuses MatMul or Conv2D + BiasAdd + Relu into oneDNN primitives
+    that have only a reference kernel in float16 on the CPU (1,000 times slower).
+    """
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    tf.config.optimizer.set_experimental_options({"remapping": False})
+
+
+def has_gpu() -> bool:
+    """Whether TensorFlow sees a GPU."""
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+def compiles(policy: str, native_float16: bool) -> bool:
+    """Whether XLA shall compile the step of a policy.
+
+    On a GPU it always does. On a CPU that has float16 arithmetic, oneDNN's
+    convolutions are several times faster than XLA's. On one that hasn't, those
+    kernels are missing: Eigen's are slow, and its filter gradient adds in
+    float16, while XLA widens inside the kernel.
+
+    Args:
+        policy: Keras' dtype policy.
+        native_float16: Whether the CPU has float16 arithmetic.
+    """
+    return has_gpu() or (policy == "float16" and not native_float16)
+
+
+class Loop:
+    """Runs steps of a compiled Keras model on data that stay on the device.
+
+    The order of the examples comes from the host; batches are gathered, changed
+    and trained on in the graph, many steps to a call, so that neither an input
+    pipeline nor Python stands between two steps.
+
+    Args:
+        model: Compiled, its optimizer built.
+        x, y: The examples, [examples, ...].
+        change: Called in the graph with (images, draws) before each step.
+        stop: Called in the graph after each step; a true scalar ends the call.
+        compiled: Whether XLA compiles the step.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        x: np.ndarray,
+        y: np.ndarray,
+        *,
+        change: Callable[[Any, Any], Any],
+        stop: Callable[[], Any],
+        compiled: bool,
+    ) -> None:
+        self.model = model
+        self.x, self.y = tf.constant(x), tf.constant(y)
+        self.change, self.stop = change, stop
+        self._step = tf.function(
+            lambda x, y: model.train_step((x, y)) and None,
+            jit_compile=compiled,
+            autograph=False,
+        )
+        self._forward = tf.function(
+            lambda x: model(x, training=False),
+            jit_compile=compiled,
+            autograph=False,
+            reduce_retracing=False,
+        )
+        self._steps = tf.function(self._run, autograph=False)
+
+    def train(self, order: np.ndarray, draws: np.ndarray) -> int:
+        """Trains one step on each row of example numbers.
+
+        Args:
+            order: [steps, batch] int32.
+            draws: [steps, batch, 3] int32, handed to `change`.
+
+        Returns:
+            The number of steps that were done: fewer where `stop` said so.
+        """
+        return int(self._steps(tf.constant(order), tf.constant(draws)))
+
+    def predict(self, x: np.ndarray, batch_size: int) -> np.ndarray:
+        """The model's outputs for [examples, ...], inference mode, batch by batch."""
+        count = len(x)
+        missing = -count % batch_size
+        padded = np.concatenate([x, np.repeat(x[-1:], missing, axis=0)])
+        outputs = [
+            self._forward(tf.constant(padded[i : i + batch_size])).numpy()
+            for i in range(0, len(padded), batch_size)
+        ]
+        return np.concatenate(outputs)[:count]
+
+    def _run(self, order: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
+        def unfinished(step, stopped):
+            return tf.logical_and(step < tf.shape(order)[0], tf.logical_not(stopped))
+
+        def one(step, stopped):
+            del stopped
+            rows = order[step]
+            images = self.change(tf.gather(self.x, rows), draws[step])
+            self._step(images, tf.gather(self.y, rows))
+            return step + 1, self.stop()
+
+        start = (tf.constant(0), tf.constant(False))
+        return tf.while_loop(unfinished, one, start, parallel_iterations=1)[0]

@@ -1,0 +1,79 @@
+"""Parts found by file name: to be a file in the folder is to be in the catalogue."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pathlib
+import pkgutil
+import re
+from types import ModuleType
+from typing import Any
+
+from keras16.errors import UserError
+
+CONTRACT = {
+    "datasets": "load",
+    "models": "build",
+    "optimizers": "build",
+    "schedules": "build",
+}
+
+
+def names(kind: str) -> list[str]:
+    """The parts of one folder of keras16, by file name; private files left out.
+
+    Args:
+        kind: A folder, such as "models".
+    """
+    folder = pathlib.Path(__file__).parent / kind
+    found = (module.name for module in pkgutil.iter_modules([str(folder)]))
+    return sorted(name for name in found if not name.startswith("_"))
+
+
+def load(kind: str, name: str) -> Any:
+    """The contract function of a part: `build` of a model, `load` of a data set.
+
+    A model's trailing number is its depth: "resnet20" gives the `build` of
+    models/resnet.py with `depth=20` already applied.
+
+    Raises:
+        UserError: There is no such part; the text names the nearest ones.
+    """
+    known = names(kind)
+    if name in known:
+        return _contract(kind, name)
+    stem, depth = split_depth(name)
+    if depth is not None and stem in known:
+        build = _contract(kind, stem)
+        return lambda *args, **kwargs: build(*args, depth=depth, **kwargs)
+    raise UserError(unknown(kind, name))
+
+
+def split_depth(name: str) -> tuple[str, int | None]:
+    """`resnet20` -> ("resnet", 20); `cnn` -> ("cnn", None)."""
+    match = re.fullmatch(r"(.*?[A-Za-z_])(\d+)", name)
+    return (match[1], int(match[2])) if match else (name, None)
+
+
+def unknown(kind: str, name: str) -> str:
+    """One line that names the parts there are, the likeliest first."""
+    known = names(kind)
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"no {kind.removesuffix('s')} {name!r}: {hint}There are {', '.join(known)}."
+
+
+def part(kind: str, name: str) -> ModuleType:
+    """The module of a part, such as keras16.optimizers.adam.
+
+    Raises:
+        UserError: There is no such part.
+    """
+    if name not in names(kind):
+        raise UserError(unknown(kind, name))
+    return importlib.import_module(f"keras16.{kind}.{name}")
+
+
+def _contract(kind: str, name: str) -> Any:
+    return getattr(part(kind, name), CONTRACT[kind])

@@ -1,0 +1,15 @@
+"""MNIST: 70,000 handwritten digits (LeCun, Cortes and Burges, 1998)."""
+
+from __future__ import annotations
+
+from keras16.data import Dataset
+from keras16.datasets import _tfds
+
+
+def load() -> Dataset:
+    """60,000 and 10,000 digits, uint8 [n, 28, 28, 1], 10 classes.
+
+    Raises:
+        UserError: It is not prepared and can't be downloaded, or it is damaged.
+    """
+    return _tfds.read("mnist", origin="https://storage.googleapis.com")

@@ -1,0 +1,156 @@
+"""What a run took: bytes of weights and optimizer state, peak memory, epoch seconds."""
+
+from __future__ import annotations
+
+import math
+import pathlib
+import statistics
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import keras
+
+# NumPy has no name for these without ml_dtypes.
+OTHER_ITEM_BYTES = {"bfloat16": 2, "float8_e4m3fn": 1, "float8_e5m2": 1, "int4": 1}
+
+
+def weight_bytes(model: keras.Model) -> int:
+    """Bytes of the model's variables as they lie in memory, integer ones included."""
+    return variables_bytes(model.variables)
+
+
+def optimizer_bytes(optimizer: Any) -> int:
+    """Bytes of the optimizer's own variables: slots, step counter, learning rate.
+
+    The variables of a wrapped optimizer (Keras' `LossScaleOptimizer`) count too.
+
+    Args:
+        optimizer: A Keras optimizer, built; None counts 0.
+    """
+    return 0 if optimizer is None else variables_bytes(optimizer.variables)
+
+
+def parameters(model: keras.Model) -> int:
+    """The model's weights, trainable or not; random seed states are no weights."""
+    return sum(math.prod(variable.shape) for variable in model.weights)
+
+
+def variables_bytes(variables: Iterable[Any]) -> int:
+    """Bytes of Keras variables: elements times the size of one, each variable once."""
+    distinct = {id(variable): variable for variable in variables}.values()
+    return sum(math.prod(one.shape) * item_bytes(one.dtype) for one in distinct)
+
+
+def item_bytes(dtype: Any) -> int:
+    """Bytes of one element of a dtype by Keras' name, such as "bfloat16" or "int64"."""
+    import numpy as np
+
+    name = str(dtype)
+    return OTHER_ITEM_BYTES.get(name) or np.dtype(name).itemsize
+
+
+def peak_memory_bytes() -> int:
+    """Peak memory of the device where it has a counter, else of this process.
+
+    Returns:
+        The peak in bytes since the process began; 0 where the system has no counter.
+    """
+    return _tensorflow_gpu_peak() or _jax_gpu_peak() or _resident_peak()
+
+
+def median_epoch_seconds(seconds: Sequence[float]) -> float | None:
+    """The median from the second epoch on: the first one warms up.
+
+    Args:
+        seconds: The clock of each epoch, the first included.
+
+    Returns:
+        Seconds; None where fewer than two epochs were run.
+    """
+    return statistics.median(seconds[1:]) if len(seconds) > 1 else None
+
+
+class EpochClock:
+    """A stop-watch for one epoch's training, paused while something else runs.
+
+    Example:
+        ```python
+        clock = EpochClock()
+        clock.start()
+        train()
+        with clock.paused():
+            validate()
+        seconds = clock.stop()
+        ```
+    """
+
+    def __init__(self) -> None:
+        """Stands at 0 until it is started."""
+        self._seconds = 0.0
+        self._since: float | None = None
+
+    def start(self) -> None:
+        """Starts from 0, whatever the clock stood at."""
+        self._seconds = 0.0
+        self._since = time.perf_counter()
+
+    def pause(self) -> None:
+        """Stops counting; pausing twice is pausing once."""
+        if self._since is not None:
+            self._seconds += time.perf_counter() - self._since
+        self._since = None
+
+    def resume(self) -> None:
+        """Goes on counting after a pause."""
+        if self._since is None:
+            self._since = time.perf_counter()
+
+    def stop(self) -> float:
+        """Ends the epoch and returns its seconds, pauses left out."""
+        self.pause()
+        return self._seconds
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leaves what is done inside, such as validation, out of the epoch."""
+        self.pause()
+        try:
+            yield
+        finally:
+            self.resume()
+
+
+def _resident_peak() -> int:
+    """Of this process alone: Linux' `ru_maxrss` starts at the peak of its parent."""
+    try:
+        status = pathlib.Path("/proc/self/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+    except (OSError, IndexError, ValueError):  # not Linux
+        return _maximum_resident()
+
+
+def _maximum_resident() -> int:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _tensorflow_gpu_peak() -> int:
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is None or not tensorflow.config.list_logical_devices("GPU"):
+        return 0
+    return int(tensorflow.config.experimental.get_memory_info("GPU:0")["peak"])
+
+
+def _jax_gpu_peak() -> int:
+    jax = sys.modules.get("jax")
+    if jax is None or jax.default_backend() == "cpu":
+        return 0
+    return int((jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use", 0))

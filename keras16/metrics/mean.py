@@ -1,0 +1,156 @@
+"""`Mean` with exact sums, and how Keras' own `Mean` is given them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras16.backend import hooks
+from keras16.numerics import accumulators, bits, reductions
+
+
+@keras.saving.register_keras_serializable(package="keras16")
+class Mean(keras.metrics.Mean):
+    """The (weighted) mean of everything it was given, without drift or overflow.
+
+    Keras' own adds in the metric's dtype: a float16 count stops at 2,048 and a
+    float16 total is infinite past 65,504. Here, both are exact integers, so any
+    number of samples is right. `result()` is the quotient rounded to the dtype;
+    `on_host(metric)` is the quotient in float64.
+
+    Args:
+        name: Name of the metric.
+        dtype: Defaults to Keras' floatx. At 32 bits this is Keras' own `Mean`.
+    """
+
+    def __init__(self, name: str = "mean", dtype: Any = None) -> None:
+        _init(keras.metrics.Mean.__init__, self, name=name, dtype=dtype)
+
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        _update_state(super().update_state.__func__, self, values, sample_weight)
+
+    def reset_state(self) -> None:
+        _reset_state(super().reset_state.__func__, self)
+
+    def result(self) -> Any:
+        return _result(super().result.__func__, self)
+
+
+def install() -> None:
+    """Gives Keras' own `Mean` exact sums where it is 16 bits wide.
+
+    The loss tracker and every accuracy are built on that class, so that they are
+    right at once; float32 instances keep Keras' methods.
+    """
+    hooks.replace(keras.metrics.Mean, "__init__", _init)
+    hooks.replace(keras.metrics.Mean, "update_state", _update_state)
+    hooks.replace(keras.metrics.Mean, "reset_state", _reset_state)
+    hooks.replace(keras.metrics.Mean, "result", _result)
+
+
+def on_host(metric: Any) -> float:
+    """The mean that a metric holds, divided in float64; NaN where it isn't finite.
+
+    Args:
+        metric: A `keras.metrics.Mean` or a subclass of it, at any precision.
+    """
+    total, count = _value(metric, metric.total), _value(metric, metric.count)
+    if count:
+        return total / count
+    return total if math.isnan(total) else 0.0
+
+
+def not_finite(metric: Any) -> Any:
+    """Whether a metric was given NaN or infinity: a boolean scalar tensor."""
+    total = ops.convert_to_tensor(metric.total)
+    if is_exact(metric):
+        return total[accumulators.DIGITS] > 0
+    return ops.logical_not(ops.isfinite(total))
+
+
+def is_exact(metric: Any) -> bool:
+    """Whether a metric keeps its sums in integers."""
+    return getattr(metric, "_keras16_exact", False)
+
+
+def _value(metric: Any, variable: Any) -> float:
+    on_host = ops.convert_to_numpy(variable)
+    return accumulators.to_float(on_host) if is_exact(metric) else float(on_host)
+
+
+def _init(original, self, name="mean", dtype=None):
+    policy = keras.dtype_policies.get(dtype or keras.config.floatx())
+    if not bits.is_16_bit(policy.compute_dtype):
+        original(self, name=name, dtype=dtype)
+        return
+    keras.metrics.Metric.__init__(self, name=name, dtype=dtype)
+    self._keras16_exact = True
+    for part in ("total", "count"):
+        words = self.add_variable(
+            (accumulators.WORDS,), "zeros", dtype="int32", name=part
+        )
+        setattr(self, part, words)
+
+
+def _update_state(original, self, values, sample_weight=None):
+    if not is_exact(self):
+        original(self, values, sample_weight)
+        return
+    values = ops.cast(values, self.dtype)
+    total, count = (ops.convert_to_tensor(v) for v in (self.total, self.count))
+    if _is_whole_scalar(sample_weight) and not len(values.shape):
+        # The loss tracker: the mean over a batch, weighted by the batch's size.
+        samples = ops.cast(sample_weight, "int32")
+        self.total.assign(accumulators.add_multiple(total, values, samples))
+        self.count.assign(accumulators.add_count(count, samples))
+        return
+    values, weights = _per_sample(values, sample_weight)
+    self.total.assign(accumulators.add(total, values))
+    if weights is None:
+        samples = ops.cast(ops.shape(values)[0] if len(values.shape) else 1, "int32")
+        self.count.assign(accumulators.add_count(count, samples))
+    else:
+        self.count.assign(accumulators.add(count, weights))
+
+
+def _reset_state(original, self):
+    if not is_exact(self):
+        original(self)
+        return
+    self.total.assign(accumulators.zero())
+    self.count.assign(accumulators.zero())
+
+
+def _result(original, self):
+    if not is_exact(self):
+        return original(self)
+    total, count = (ops.convert_to_tensor(v) for v in (self.total, self.count))
+    return accumulators.ratio(total, count, self.dtype)
+
+
+def _is_whole_scalar(weight: Any) -> bool:
+    if weight is None or isinstance(weight, (int, float)):
+        return isinstance(weight, int)
+    dtype = keras.backend.standardize_dtype(weight.dtype)
+    return not len(weight.shape) and "int" in dtype
+
+
+def _per_sample(values: Any, sample_weight: Any) -> tuple[Any, Any]:
+    """One value and one weight a sample, as Keras reduces them, in 16 bits."""
+    if sample_weight is None:
+        return _mean_from(values, 1), None
+    weight = ops.convert_to_tensor(sample_weight, dtype=values.dtype)
+    if len(weight.shape) == len(values.shape) + 1 and weight.shape[-1] == 1:
+        weight = ops.squeeze(weight, axis=-1)
+    values = _mean_from(values, len(weight.shape))
+    weight = ops.broadcast_to(weight, ops.shape(values))
+    return _mean_from(values * weight, 1), _mean_from(weight, 1)
+
+
+def _mean_from(x: Any, axis: int) -> Any:
+    """The mean over all axes from `axis` on."""
+    axes = tuple(range(axis, len(x.shape)))
+    return reductions.mean(x, axis=axes) if axes else x

@@ -1,0 +1,1 @@
+"""Arithmetic in 16 bits that neither overflows, underflows, stalls nor drifts."""

@@ -1,0 +1,169 @@
+"""The bits of a 16-bit float: exponents, powers of two, rounding that happens.
+
+Integers are free in a pure 16-bit step; a wider float is not. What other codes
+do in float32 is done here on the bits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from keras import backend, ops
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """A 16-bit binary format.
+
+    Attributes:
+        mantissa: Stored bits of the significand.
+        bias: Exponent bias; the largest exponent of a finite number as well.
+    """
+
+    mantissa: int
+    bias: int
+
+    @property
+    def unit_roundoff(self) -> float:
+        """Half the distance from 1 to the next number."""
+        return 2.0 ** -(self.mantissa + 1)
+
+    @property
+    def smallest_normal(self) -> float:
+        """Below it, numbers lose bits."""
+        return 2.0 ** (1 - self.bias)
+
+
+FORMATS = {"float16": Format(10, 15), "bfloat16": Format(7, 127)}
+
+
+def is_16_bit(dtype: Any) -> bool:
+    """Whether a dtype, by name or as an object with one, is a 16-bit float."""
+    return backend.standardize_dtype(dtype) in FORMATS
+
+
+def name_of(x: Any) -> str:
+    """The dtype of a tensor or variable by name."""
+    return backend.standardize_dtype(x.dtype)
+
+
+def format_of(x: Any) -> Format:
+    """The format of a 16-bit tensor."""
+    return FORMATS[name_of(x)]
+
+
+def host_cast(value: Any, dtype: str) -> np.ndarray:
+    """Numbers of the host rounded once to a dtype: no wider constant in a graph."""
+    kind = np.dtype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
+    return np.asarray(value, "float64").astype(kind)
+
+
+def as_bits(x: Any) -> Any:
+    """The bits of a 16-bit float tensor as int32 in [0, 65535], same shape."""
+    return ops.bitwise_and(ops.cast(reinterpreted(x, "int16"), "int32"), 0xFFFF)
+
+
+def argmax(x: Any) -> Any:
+    """The first index of the largest number along the last axis, as int32.
+
+    Keras' own casts 16-bit floats to float32 on TensorFlow. The bits of floats,
+    read as signed magnitudes, are ordered as the numbers are.
+
+    Args:
+        x: [..., n] of any dtype.
+    """
+    if is_16_bit(x.dtype):
+        raw = as_bits(x)
+        magnitude = ops.bitwise_and(raw, 0x7FFF)
+        x = ops.where(raw == magnitude, magnitude, -magnitude)
+    return ops.cast(ops.argmax(x, axis=-1), "int32")
+
+
+def biased_exponent(x: Any) -> Any:
+    """The exponent field as int32: 0 for zero and subnormals."""
+    form = format_of(x)
+    magnitude = ops.bitwise_and(as_bits(x), 0x7FFF)
+    return ops.right_shift(magnitude, form.mantissa)
+
+
+def power_of_two(exponent: Any, dtype: str) -> Any:
+    """2**exponent, clamped to the normal numbers of the format.
+
+    Args:
+        exponent: int32 tensor of any shape.
+        dtype: "float16" or "bfloat16".
+
+    Returns:
+        Tensor of that dtype, exact.
+    """
+    form = FORMATS[dtype]
+    biased = ops.clip(exponent + form.bias, 1, 2 * form.bias)
+    raw = ops.cast(ops.left_shift(biased, form.mantissa), "int16")
+    return reinterpreted(raw, dtype)
+
+
+def times_power_of_two(x: Any, exponent: Any) -> Any:
+    """X times 2**exponent, as far as the result fits the format.
+
+    Args:
+        x: 16-bit tensor.
+        exponent: int32 tensor; the power alone may leave the format's range.
+    """
+    bias = format_of(x).bias
+    # Three factors reach from the largest number below the smallest.
+    exponent = ops.clip(exponent, 3 - 3 * bias, 3 * bias)
+    for parts in (3, 2, 1):
+        part = exponent // parts
+        x = x * power_of_two(part, name_of(x))
+        exponent = exponent - part
+    return x
+
+
+def scale_to_one(magnitude: Any) -> Any:
+    """A power of two s with magnitude x s in [1/2, 2), as far as s is normal.
+
+    Args:
+        magnitude: Non-negative 16-bit tensor. Zero, infinity and NaN give the
+            largest or smallest power there is.
+
+    Returns:
+        Tensor of the same shape and dtype; multiplying by it is exact wherever
+        the product is normal.
+    """
+    form = format_of(magnitude)
+    return power_of_two(form.bias - biased_exponent(magnitude), name_of(magnitude))
+
+
+def bit_length(n: Any) -> Any:
+    """The number of bits of a non-negative int32 tensor: 0 for 0, 17 for 2**16."""
+    length = ops.zeros_like(n)
+    for step in (16, 8, 4, 2, 1):
+        large = ops.cast(n >= (1 << step), "int32")
+        length = length + step * large
+        n = ops.right_shift(n, step * large)
+    return length + ops.cast(n > 0, "int32")
+
+
+def rounded(x: Any) -> Any:
+    """The same tensor, its rounding to 16 bits made certain.
+
+    XLA keeps intermediate float16 results in wider registers ("excess
+    precision") and removes pairs of conversions, bitcasts and barriers, which
+    breaks error-free transformations. It does not see through an exclusive-or
+    with a number that is zero only at run time.
+    """
+    raw = reinterpreted(x, "int16")
+    mask, places = ops.cast(0x7FFF, "int16"), ops.cast(15, "int16")
+    zero = ops.right_shift(ops.bitwise_and(raw, mask), places)
+    return reinterpreted(ops.bitwise_xor(raw, zero), name_of(x))
+
+
+def reinterpreted(x: Any, dtype: str) -> Any:
+    """The bits of a 16-bit tensor read as another 16-bit dtype, same shape."""
+    if len(x.shape) and x.shape[-1] is None:
+        # Keras' view wants a last axis of known length.
+        return ops.squeeze(ops.view(ops.expand_dims(x, -1), dtype), -1)
+    return ops.view(x, dtype)

@@ -1,0 +1,150 @@
+"""Sums and means of 16-bit tensors that neither overflow nor stall.
+
+A 16-bit `reduce_sum` adds in 16 bits on some kernels: 10,000 ones give 2,048.
+Matrix products accumulate wider inside the kernel on every device, and weights
+that are powers of two make each product exact. So a sum is written as a product
+with a vector of them, small enough that the result can't overflow.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+from keras16.numerics import bits
+
+
+def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """The mean along some axes.
+
+    Args:
+        x: 16-bit tensor.
+        axis: An axis, several, or None for all.
+        keepdims: Whether the reduced axes stay, at length 1.
+
+    Returns:
+        Tensor of x's dtype, within 2 units in the last place of mean(abs(x)),
+        for up to 2**22 elements; 0 of no elements, as Keras' losses have it.
+    """
+    axes = _standardized(axis, len(x.shape))
+    if not axes:
+        return x
+    shape = _result_shape(x, axes, keepdims)
+    return ops.reshape(_batched_mean(*_in_three(x, axes)), shape)
+
+
+def _batched_mean(x: Any, n: Any) -> Any:
+    """[before, n, after] -> [before, 1, after]: the mean over the middle axis."""
+    exponent = _ceiling_of_log2(n)
+    dtype = bits.name_of(x)
+    weight = small_power_of_two(exponent, dtype)
+    part = ops.matmul(ops.broadcast_to(weight, (1, n)), x)
+    return part * _power_over_count(n, exponent, dtype)
+
+
+def row_sum(rows: Any) -> Any:
+    """[n, columns] 16-bit -> [columns]: the sum of the rows, rounded once.
+
+    Infinite only where the sum itself is beyond the format.
+    """
+    return weighted_row_sum(rows, 0)
+
+
+def last_axis_sum(x: Any) -> Any:
+    """[..., n] 16-bit -> [..., 1]: the sum along the last axis, rounded once."""
+    return ops.matmul(x, ops.ones((x.shape[-1], 1), dtype=x.dtype))
+
+
+def over_count(x: Any, n: Any) -> Any:
+    """X / n for a whole number n that may itself be beyond the format."""
+    exponent = _ceiling_of_log2(n)
+    dtype = bits.name_of(x)
+    return (
+        x * _power_over_count(n, exponent, dtype) * small_power_of_two(exponent, dtype)
+    )
+
+
+def row_mean(rows: Any) -> Any:
+    """[n, columns] 16-bit -> [columns]: the mean over the rows."""
+    n = ops.shape(rows)[0]
+    exponent = _ceiling_of_log2(n)
+    dtype = bits.name_of(rows)
+    part = weighted_row_sum(rows, exponent)
+    return part * _power_over_count(n, exponent, dtype)
+
+
+def weighted_row_sum(rows: Any, exponent: Any) -> Any:
+    """[n, columns] 16-bit -> [columns]: 2**-exponent times the sum of the rows.
+
+    Args:
+        rows: [n, columns].
+        exponent: Whole number, so large that the result can't overflow: log2(n)
+            rounded up makes it no larger than the largest element.
+    """
+    dtype = bits.name_of(rows)
+    weight = small_power_of_two(exponent, dtype)
+    ones = ops.broadcast_to(weight, (1, ops.shape(rows)[0]))
+    return ops.reshape(ops.matmul(ones, rows), (rows.shape[1],))
+
+
+def small_power_of_two(exponent: Any, dtype: str) -> Any:
+    """2**-exponent for 0 <= exponent <= 24, subnormal where it must be."""
+    if isinstance(exponent, int):
+        return ops.cast(2.0**-exponent, dtype)
+    half = ops.right_shift(exponent, 1)
+    first = bits.power_of_two(-half, dtype)
+    return first * bits.power_of_two(half - exponent, dtype)
+
+
+def _power_over_count(n: Any, exponent: Any, dtype: str) -> Any:
+    """2**exponent / n, in [1, 2)."""
+    if isinstance(n, int):
+        return ops.cast(2.0**exponent / max(n, 1), dtype)
+    # n / 2**exponent to 12 bits first, since n itself may not fit the format.
+    extra = ops.maximum(exponent - 12, 0)
+    count = ops.cast(ops.right_shift(n, extra), dtype)
+    return bits.power_of_two(exponent - extra, dtype) / ops.maximum(count, 1)
+
+
+def _ceiling_of_log2(n: Any) -> Any:
+    if isinstance(n, int):
+        return max(n - 1, 0).bit_length()
+    return bits.bit_length(ops.maximum(ops.cast(n, "int32") - 1, 0))
+
+
+def _standardized(axis: Any, rank: int) -> tuple[int, ...]:
+    if axis is None:
+        return tuple(range(rank))
+    axes = axis if isinstance(axis, (tuple, list)) else (axis,)
+    return tuple(sorted(a % rank for a in axes))
+
+
+def _in_three(x: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
+    """[before, reduced, after], and the length of the reduced axis.
+
+    Axes that stand together need no transposition.
+    """
+    rank = len(x.shape)
+    if axes[-1] - axes[0] != len(axes) - 1:
+        kept = [a for a in range(rank) if a not in axes]
+        x, axes = ops.transpose(x, [*axes, *kept]), tuple(range(len(axes)))
+    shape = ops.shape(x)
+    first, last = axes[0], axes[-1] + 1
+    n = _product(shape[first:last])
+    after = _product(shape[last:])
+    return ops.reshape(x, (_product(shape[:first]), n, after)), n
+
+
+def _product(sizes: Any) -> Any:
+    product = 1
+    for size in sizes:
+        product = product * size
+    return product
+
+
+def _result_shape(x: Any, axes: tuple[int, ...], keepdims: bool) -> tuple[Any, ...]:
+    shape = ops.shape(x)
+    if keepdims:
+        return tuple(1 if a in axes else size for a, size in enumerate(shape))
+    return tuple(size for a, size in enumerate(shape) if a not in axes)

@@ -1,0 +1,1 @@
+"""Results to words, tables and figures: pure functions that print nothing."""

@@ -1,0 +1,1 @@
+"""Learning-rate schedules: one file each, with `build(learning_rate, steps)`."""

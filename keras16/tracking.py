@@ -1,0 +1,362 @@
+"""Records runs in MLflow; the only importer of mlflow.
+
+Nothing here can end a training: what goes wrong with the store is kept as one line
+in `Tracked.problem`, and what could not be recorded is tried again at the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import pathlib
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from keras16 import served_model, store
+from keras16.report import artifacts, record
+from keras16.report.verdict import verdict
+from keras16.store import store_uri, ui_command, where
+from keras16.study import Run
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras16.data import Dataset
+    from keras16.training import Epoch, Result
+
+__all__ = ["Tracked", "store_uri", "track", "ui_command", "verdict", "where"]
+
+STATUS = {"finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
+
+# Set unless the user has, while MLflow is at work; telemetry would ask the network.
+ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+# As long as a server has not answered: MLflow's own 8 tries of 120 seconds would
+# hold the training up for a quarter of an hour.
+IMPATIENT = {
+    **ENVIRONMENT,
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+}
+
+
+@contextlib.contextmanager
+def track(
+    run: Run,
+    uri: str | None = None,
+    experiment: str = "keras16",
+    run_name: str | None = None,
+) -> Iterator[Tracked]:
+    """Opens a run in MLflow, and closes it with the status that it ended with.
+
+    An exception inside ends it as FAILED, an interrupt as KILLED; both go on.
+
+    Args:
+        run: Its fields become the parameters.
+        uri: Of the store; None: MLFLOW_TRACKING_URI, else mlruns/ right here.
+        experiment: Created where there is none of that name.
+        run_name: None takes the run's own name.
+
+    Yields:
+        What is told of the run while it lasts.
+
+    Raises:
+        UserError: The URI is none of a store. A store that fails raises nothing.
+    """
+    tracked = Tracked(run, store_uri(uri), experiment, run_name or run.name)
+    tracked.open()
+    try:
+        yield tracked
+    except Exception:
+        tracked.close("FAILED")
+        raise
+    except BaseException:  # Ctrl-C, or SIGTERM as SystemExit
+        tracked.close("KILLED")
+        raise
+    tracked.close(tracked.status)
+
+
+class Tracked:
+    """One run in MLflow, told of what happens; no method raises for the store's sake.
+
+    Attributes:
+        uri: Of the store.
+        run_id: MLflow's; "" as long as nothing could be recorded.
+        experiment_id: MLflow's, likewise.
+        problem: What went wrong with the store, in one line; "" where all is well.
+        status: What the run will be closed with: "FINISHED" until told otherwise.
+    """
+
+    def __init__(self, run: Run, uri: str, experiment: str, run_name: str) -> None:
+        """Holds what is needed; nothing is recorded before `open`."""
+        self.uri = uri
+        self.run_id = ""
+        self.experiment_id = ""
+        self.problem = ""
+        self.status = "FINISHED"
+        self._run = run
+        self._experiment = experiment
+        self._run_name = run_name
+        self._has_dataset = False
+        self._recorded: set[str] = set()  # names of parameters
+        self._pending: list[Callable[[], None]] = []
+        self._client: Any = None
+
+    @property
+    def where(self) -> str:
+        """The sentence that says how to browse this run."""
+        return where(self.uri, self.run_id, self.experiment_id)
+
+    def open(self) -> None:
+        """Creates the run with its parameters and the fingerprint as tags."""
+        self._record(self._create_run)
+        # A field without a value may get one until the run ends, and MLflow takes a
+        # parameter only once.
+        fields = self._run.fields().items()
+        known = {name: value for name, value in fields if value is not None}
+        self._record(lambda: self._params(known))
+
+    def started(
+        self,
+        model: keras.Model,
+        dataset: Dataset | None = None,
+        fingerprint: Mapping[str, str] | None = None,
+    ) -> None:
+        """Training is about to begin.
+
+        Args:
+            model: Built; the number of its parameters is recorded at once.
+            dataset: Recorded as the run's input; None leaves that to `finished`.
+            fingerprint: More tags than `hardware.fingerprint()` gave.
+        """
+        from keras16 import measure
+
+        count = measure.parameters(model)
+        self._record(lambda: self._metrics({"parameters": count}))
+        if fingerprint:
+            tags = dict(fingerprint)
+            self._record(lambda: self._tags(tags))
+        if dataset is not None:
+            self._record(lambda: self._input(dataset))
+
+    def epoch(self, ended: Epoch) -> None:
+        """An epoch is trained and validated."""
+        values = record.epoch_metrics(ended)
+        self._record(lambda: self._metrics(values, step=ended.epoch))
+
+    def finished(self, result: Result, model_path: str | os.PathLike | None) -> None:
+        """The run has ended, one way or another; what failed before is tried again.
+
+        Args:
+            result: What it came to.
+            model_path: The saved .keras file; None records no model.
+        """
+        path = pathlib.Path(model_path) if model_path is not None else None
+        self.status = STATUS[result.status]
+        self._pending += [
+            lambda: self._params(result.run.fields()),
+            lambda: self._input(result.dataset),
+            lambda: self._metrics(record.run_metrics(result, path)),
+            lambda: self._tags(record.result_tags(result)),
+            lambda: self._artifacts(result),
+        ]
+        if path is not None:
+            self._pending.append(lambda: self._model(result, path))
+        self._deliver()
+
+    def close(self, status: str) -> None:
+        """Ends the run in the store.
+
+        Args:
+            status: "FINISHED", "FAILED" or "KILLED".
+        """
+        if not self.run_id:
+            return
+        try:
+            with _manners(ENVIRONMENT if not self.problem else IMPATIENT):
+                self._client.set_terminated(self.run_id, status)
+        except Exception as error:
+            self.problem = self.problem or self._told(error)
+
+    def _record(self, action: Callable[[], None]) -> None:
+        """Does it now, or at the end where the store is already known to fail."""
+        self._pending.append(action)
+        if not self.problem:
+            self._deliver()
+
+    def _deliver(self) -> None:
+        answers = bool(self.run_id) and not self.problem
+        self.problem = ""
+        try:
+            with _manners(ENVIRONMENT if answers else IMPATIENT):
+                while self._pending:
+                    self._pending[0]()
+                    self._pending.pop(0)
+        except Exception as error:  # whatever it is, it must not end the training
+            self.problem = self._told(error)
+
+    def _told(self, error: BaseException) -> str:
+        lost = "not all of this run" if self.run_id else "nothing of this run"
+        uri = store.without_password(self.uri)
+        return f"MLflow store {uri} fails ({store.reason(error)}): {lost} is recorded."
+
+    def _create_run(self) -> None:
+        from mlflow import MlflowClient
+
+        create_database(self.uri)
+        self._client = MlflowClient(self.uri, registry_uri=self.uri)
+        self.experiment_id = self._find_experiment()
+        created = self._client.create_run(
+            self.experiment_id, tags=record.run_tags(self._run), run_name=self._run_name
+        )
+        self.run_id = created.info.run_id
+
+    def _find_experiment(self) -> str:
+        found = self._client.get_experiment_by_name(self._experiment)
+        if found is not None:
+            return found.experiment_id
+        folder = store.artifact_folder(self.uri)
+        location = folder.as_uri() if folder else None
+        return self._client.create_experiment(self._experiment, location)
+
+    def _params(self, fields: Mapping[str, Any]) -> None:
+        from mlflow.entities import Param
+
+        new = {name: fields[name] for name in fields if name not in self._recorded}
+        params = [Param(name, str(value)) for name, value in new.items()]
+        self._client.log_batch(self.run_id, params=params)
+        self._recorded.update(new)
+
+    def _metrics(
+        self, values: Mapping[str, Any], step: int = 0, model_id: str | None = None
+    ) -> None:
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        metrics = [
+            Metric(name, record.finite(value), now, step, model_id=model_id)
+            for name, value in values.items()
+            if value is not None
+        ]
+        self._client.log_batch(self.run_id, metrics=metrics)
+
+    def _tags(self, tags: Mapping[str, str]) -> None:
+        from mlflow.entities import RunTag
+
+        kept = [RunTag(name, value) for name, value in record.clean(tags).items()]
+        self._client.log_batch(self.run_id, tags=kept)
+
+    def _input(self, dataset: Dataset) -> None:
+        from mlflow.entities import Dataset as Input
+        from mlflow.entities import DatasetInput, InputTag
+
+        if self._has_dataset:
+            return
+        context = InputTag("mlflow.data.context", "training")
+        source = json.dumps({"uri": dataset.source})
+        sizes = {"num_rows": len(dataset.x_train), "num_test_rows": len(dataset.x_test)}
+        one = Input(
+            dataset.name,
+            dataset.digest,
+            "local",
+            source,
+            profile=json.dumps(sizes),
+        )
+        self._client.log_inputs(self.run_id, datasets=[DatasetInput(one, [context])])
+        self._has_dataset = True
+
+    def _artifacts(self, result: Result) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            artifacts.write(result, self._run_name, pathlib.Path(folder))
+            self._client.log_artifacts(self.run_id, folder)
+
+    def _model(self, result: Result, path: pathlib.Path) -> None:
+        """Records the model as MLflow's flavours "keras" and "python_function"."""
+        from mlflow.entities import LoggedModelOutput
+
+        model = self._client.create_logged_model(
+            self.experiment_id,
+            name="model",
+            source_run_id=self.run_id,
+            params={name: str(value) for name, value in result.run.fields().items()},
+        )
+        output = LoggedModelOutput(model.model_id, step=0)
+        self._client.log_outputs(self.run_id, [output])
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                target = pathlib.Path(folder) / "model"
+                served_model.save(result, path, target, model, self.run_id)
+                self._client.log_model_artifacts(model.model_id, str(target))
+        except BaseException:
+            self._client.finalize_logged_model(model.model_id, "FAILED")
+            raise
+        self._client.finalize_logged_model(model.model_id, "READY")
+        self._metrics(record.run_metrics(result, path), model_id=model.model_id)
+
+
+def create_database(uri: str) -> None:
+    """Makes a new SQLite store whole before it takes its name.
+
+    MLflow can't open a file whose tables were half made when the disk ran full or
+    the process was stopped: every later run would be lost.
+
+    Args:
+        uri: Of the store; nothing is done where it is no new SQLite file.
+    """
+    from mlflow import MlflowClient
+
+    file = store.database_file(uri)
+    if file is None or file.exists():
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=file.parent) as folder:
+        whole = pathlib.Path(folder) / file.name
+        MlflowClient(f"{store.SQLITE}{whole}").search_experiments(max_results=1)
+        if not file.exists():  # another process may have been faster
+            whole.rename(file)
+
+
+@contextlib.contextmanager
+def _manners(environment: Mapping[str, str]) -> Iterator[None]:
+    """Keeps MLflow in haste and off the screen; everything is as before afterwards.
+
+    Args:
+        environment: What is set unless the user has.
+    """
+    added = {name: text for name, text in environment.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        with warnings.catch_warnings():  # its warnings are for programs that call it
+            warnings.simplefilter("ignore")
+            with _silenced_logs():
+                yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
+@contextlib.contextmanager
+def _silenced_logs() -> Iterator[None]:
+    """Drops MLflow's log lines: migrations, and the tracebacks of what we tell."""
+    import mlflow  # noqa: F401, sets its logger up when it is imported
+
+    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,405 @@
+"""`fit(run)` -> `Result`: trains one run, and knows nothing of MLflow."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from keras16 import assembly, augmentation, data, hardware, measure, scores
+from keras16.study import Run
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras16.audit import AuditReport
+    from keras16.data import Dataset
+
+# A call of the compiled loop lasts about this long: often enough for a display
+# and for Ctrl-C, seldom enough to cost nothing.
+SECONDS_A_CALL = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Epoch:
+    """What one epoch came to, as float64 computed on the host.
+
+    Attributes:
+        epoch: Counted from 1.
+        loss: Mean cross-entropy over the epoch's training examples, in nats.
+        accuracy: Share in [0, 1] of the epoch's training examples.
+        val_loss: The same on the held-out part; None without one.
+        val_accuracy: Likewise.
+        epoch_seconds: Training alone: validation and compilation outside.
+        learning_rate: At the last step of the epoch.
+    """
+
+    epoch: int
+    loss: float
+    accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
+    epoch_seconds: float
+    learning_rate: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What a run came to.
+
+    Attributes:
+        run: What was asked for, defaults filled in.
+        status: "finished", "failed" (diverged) or "killed" (interrupted).
+        cause: Why it failed or was killed, in one line; empty where finished.
+        model: The trained Keras model, from raw inputs to logits.
+        dataset: What it was trained on.
+        epochs: One record per finished epoch.
+        test_logits: [examples, classes] in the compute dtype; None unless finished.
+        test_loss, test_accuracy: Once, after the last epoch, float64 on the host.
+        audit: The audit of the very step that ran; None where it was not asked for.
+        compile_seconds: Tracing and compiling the steps.
+        median_epoch_seconds: Over the epochs from the second on.
+        first_epoch_seconds: The first epoch (compilation outside).
+        weight_bytes, optimizer_bytes: Variables as they lie in memory, integers
+            (step counters, random seeds) included.
+        peak_memory_bytes: Peak resident memory of this process (host), or of the
+            device where it has a counter.
+        parameters: Weights of the model, trainable or not.
+    """
+
+    run: Run
+    status: str
+    cause: str
+    model: keras.Model
+    dataset: Dataset
+    epochs: tuple[Epoch, ...]
+    test_logits: np.ndarray | None
+    test_loss: float | None
+    test_accuracy: float | None
+    audit: AuditReport | None
+    compile_seconds: float
+    median_epoch_seconds: float | None
+    first_epoch_seconds: float | None
+    weight_bytes: int
+    optimizer_bytes: int
+    peak_memory_bytes: int
+    parameters: int
+
+
+class Observer(Protocol):
+    """What may be told of a run while it lasts; every method may be a no-op."""
+
+    def started(self, run: Run, model: keras.Model, steps_per_epoch: int) -> None:
+        """The model is built and its dtypes are asserted; nothing is compiled yet."""
+
+    def stepped(self, epoch: int, step: int, loss: float) -> None:
+        """`step` steps of this epoch are done; `loss` is the mean so far."""
+
+    def epoch_ended(self, record: Epoch, model: keras.Model) -> None:
+        """An epoch is trained and validated."""
+
+
+class _Silent:
+    """An observer that is told and says nothing."""
+
+    def started(self, run: Run, model: keras.Model, steps_per_epoch: int) -> None:
+        """Says nothing."""
+
+    def stepped(self, epoch: int, step: int, loss: float) -> None:
+        """Says nothing."""
+
+    def epoch_ended(self, record: Epoch, model: keras.Model) -> None:
+        """Says nothing."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """A run that is ready to start.
+
+    Attributes:
+        run: Defaults filled in, names in their canonical form.
+        dataset: The data, floats cast to the dtype of the step.
+        net: The compiled model, its metrics and its learning rate.
+        training_rows, validation_rows: Numbers of training examples.
+        batch_size: As asked, or all the examples there are.
+        compiled: Whether XLA compiles the step.
+    """
+
+    run: Run
+    dataset: Dataset
+    net: assembly.Net
+    training_rows: np.ndarray
+    validation_rows: np.ndarray
+    batch_size: int
+    compiled: bool
+
+    @property
+    def model(self) -> keras.Model:
+        """Compiled, its optimizer built, its dtypes asserted."""
+        return self.net.model
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Whole batches: the examples left over change from epoch to epoch."""
+        return len(self.training_rows) // self.batch_size
+
+    @property
+    def batch(self) -> tuple[np.ndarray, np.ndarray]:
+        """The first batch of training examples, for an audit."""
+        rows = self.training_rows[: self.batch_size]
+        return self.dataset.x_train[rows], self.dataset.y_train[rows]
+
+
+def prepare(run: Run) -> Prepared:
+    """Loads the data and builds the model of a run, and trains nothing.
+
+    Raises:
+        UserError: The run can't be started as it was asked for.
+    """
+    from keras16 import backend, precision
+
+    run = dataclasses.replace(run, precision=precision.canonical(run.precision))
+    run = assembly.filled(run)
+    row = precision.use(run.precision)
+    dataset = _in_step_dtype(data.load(run.dataset), row.floatx)
+    augmentation.check(run.augmentation, dataset.input_shape)
+    training_rows, validation_rows = data.hold_out(dataset, run.validation, run.seed)
+    batch_size = min(run.batch_size, len(training_rows))
+    steps = run.epochs * (len(training_rows) // batch_size)
+    compiled = backend.module().compiles(row.policy, hardware.native_float16())
+    net = assembly.assemble(run, dataset, training_rows, steps, compiled)
+    return Prepared(
+        run, dataset, net, training_rows, validation_rows, batch_size, compiled
+    )
+
+
+def fit(
+    run: Run,
+    *,
+    observer: Observer | None = None,
+    stop: Any = None,
+    audit: bool = True,
+) -> Result:
+    """Trains one run.
+
+    Args:
+        run: What to train.
+        observer: Told of the progress.
+        stop: A `threading.Event`; once set, training ends after the steps in hand
+            and the result has status "killed".
+        audit: Whether to audit the training step (adds a trace of it).
+
+    Returns:
+        The result; its status says whether the run finished, failed or was killed.
+
+    Raises:
+        UserError: The run can't be started as it was asked for.
+    """
+    return _Fit(prepare(run), observer or _Silent(), stop).result(audit)
+
+
+class _Fit:
+    """One training run in progress."""
+
+    def __init__(self, prepared: Prepared, observer: Observer, stop: Any) -> None:
+        from keras16 import backend
+        from keras16.metrics import mean
+
+        self.prepared, self.observer, self.stop = prepared, observer, stop
+        self.run, self.model = prepared.run, prepared.net.model
+        self.dataset = prepared.dataset
+        self.accuracy, self.cross_entropy = prepared.net.metrics
+        self.mean_of = mean.on_host
+        self.loop = backend.module().Loop(
+            self.model,
+            self.dataset.x_train,
+            self.dataset.y_train,
+            change=lambda x, draws: augmentation.apply(self.run.augmentation, x, draws),
+            stop=lambda: mean.not_finite(self.cross_entropy),
+            compiled=prepared.compiled,
+        )
+        self.epochs: list[Epoch] = []
+        self.step_seconds = 0.0
+
+    def result(self, audit: bool) -> Result:
+        """Trains to the end, wherever that is, and tests once."""
+        self.observer.started(self.run, self.model, self.prepared.steps_per_epoch)
+        report = self._audited() if audit else None
+        compile_seconds = self._warm_up()
+        status, cause = self._train()
+        logits = self._predict(self.dataset.x_test) if status == "finished" else None
+        return self._summed_up(status, cause, report, compile_seconds, logits)
+
+    def _audited(self) -> AuditReport:
+        from keras16.audit import audit
+
+        return dataclasses.replace(
+            audit(self.model, *self.prepared.batch), precision=self.run.precision
+        )
+
+    def _warm_up(self) -> float:
+        """Compiles a step and a prediction; every variable is as before.
+
+        Returns:
+            Seconds that took.
+        """
+        began = time.perf_counter()
+        before = [(v, v.numpy()) for v in _variables(self.model)]
+        self.loop.train(*self._epoch_order(1, steps=1))
+        self._predict(self.dataset.x_train[:1])
+        seconds = time.perf_counter() - began
+        again = time.perf_counter()
+        self.loop.train(*self._epoch_order(1, steps=1))
+        self.step_seconds = time.perf_counter() - again
+        for variable, value in before:
+            variable.assign(value)
+        return seconds
+
+    def _train(self) -> tuple[str, str]:
+        for epoch in range(1, self.run.epochs + 1):
+            self.model.reset_metrics()
+            done, seconds = self._train_epoch(epoch)
+            if self._diverged():
+                return "failed", self._cause(epoch, done)
+            if done < self.prepared.steps_per_epoch:
+                return "killed", f"interrupted after step {done} of epoch {epoch}"
+            record = self._record(epoch, seconds)
+            self.epochs.append(record)
+            self.observer.epoch_ended(record, self.model)
+            if record.val_loss is not None and not math.isfinite(record.val_loss):
+                return "failed", self._cause(epoch, done)
+            if self._asked_to_stop() and epoch < self.run.epochs:
+                return "killed", f"interrupted after epoch {epoch}"
+        return "finished", ""
+
+    def _train_epoch(self, epoch: int) -> tuple[int, float]:
+        """Trains one epoch, a few steps to a call.
+
+        Returns:
+            (steps done, seconds spent on them).
+        """
+        order, draws = self._epoch_order(epoch)
+        clock = measure.EpochClock()
+        clock.start()
+        done = 0
+        while done < len(order) and not self._asked_to_stop():
+            until = done + self._steps_a_call()
+            began = time.perf_counter()
+            steps = self.loop.train(order[done:until], draws[done:until])
+            self.step_seconds = (time.perf_counter() - began) / max(steps, 1)
+            done += steps
+            with clock.paused():
+                loss = self.mean_of(self.cross_entropy)
+                self.observer.stepped(epoch, done, loss)
+            if not math.isfinite(loss):
+                break
+        return done, clock.stop()
+
+    def _epoch_order(
+        self, epoch: int, steps: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The examples of each step and their augmentation: the same everywhere."""
+        rows = self.prepared.training_rows
+        seed = self.run.seed * 100_003 + epoch
+        steps = self.prepared.steps_per_epoch if steps is None else steps
+        batch = self.prepared.batch_size
+        order = rows[np.argsort(data.shuffle_keys(len(rows), seed))][: steps * batch]
+        draws = augmentation.draw(self.run.augmentation, len(order), seed)
+        shape = (steps, batch)
+        return order.reshape(shape).astype("int32"), draws.reshape(*shape, -1)
+
+    def _steps_a_call(self) -> int:
+        return max(1, int(SECONDS_A_CALL / max(self.step_seconds, 1e-4)))
+
+    def _record(self, epoch: int, seconds: float) -> Epoch:
+        val_loss, val_accuracy = self._validated()
+        return Epoch(
+            epoch=epoch,
+            loss=self.mean_of(self.cross_entropy),
+            accuracy=self.mean_of(self.accuracy),
+            val_loss=val_loss,
+            val_accuracy=val_accuracy,
+            epoch_seconds=seconds,
+            learning_rate=self._rate(epoch * self.prepared.steps_per_epoch - 1),
+        )
+
+    def _validated(self) -> tuple[float | None, float | None]:
+        rows = self.prepared.validation_rows
+        if not len(rows):
+            return None, None
+        logits = self._predict(self.dataset.x_train[rows])
+        labels = self.dataset.y_train[rows]
+        return scores.cross_entropy(logits, labels), scores.accuracy(logits, labels)
+
+    def _predict(self, x: np.ndarray) -> np.ndarray:
+        return self.loop.predict(x, self.prepared.batch_size)
+
+    def _rate(self, step: int) -> float:
+        """The learning rate at a step of the run, in float64."""
+        return self.prepared.net.rate_at(step)
+
+    def _asked_to_stop(self) -> bool:
+        return self.stop is not None and self.stop.is_set()
+
+    def _diverged(self) -> bool:
+        return not math.isfinite(self.mean_of(self.cross_entropy))
+
+    def _cause(self, epoch: int, step: int) -> str:
+        from keras16 import diagnosis
+
+        x, _ = self.prepared.batch
+        return diagnosis.cause(self.model, x, self.run, epoch, step)
+
+    def _summed_up(
+        self,
+        status: str,
+        cause: str,
+        report: AuditReport | None,
+        compile_seconds: float,
+        logits: np.ndarray | None,
+    ) -> Result:
+        labels = self.dataset.y_test
+        seconds = [record.epoch_seconds for record in self.epochs]
+        return Result(
+            run=self.run,
+            status=status,
+            cause=cause,
+            model=self.model,
+            dataset=self.dataset,
+            epochs=tuple(self.epochs),
+            test_logits=logits,
+            test_loss=None if logits is None else scores.cross_entropy(logits, labels),
+            test_accuracy=None if logits is None else scores.accuracy(logits, labels),
+            audit=report,
+            compile_seconds=compile_seconds,
+            median_epoch_seconds=measure.median_epoch_seconds(seconds),
+            first_epoch_seconds=seconds[0] if seconds else None,
+            weight_bytes=measure.weight_bytes(self.model),
+            optimizer_bytes=measure.optimizer_bytes(self.model.optimizer),
+            peak_memory_bytes=measure.peak_memory_bytes(),
+            parameters=measure.parameters(self.model),
+        )
+
+
+def _in_step_dtype(dataset: Dataset, dtype: str) -> Dataset:
+    """Pixels stay uint8; floats are cast once, here, and not in every step."""
+    if dataset.is_pixels:
+        return dataset
+    import ml_dtypes
+
+    kind = np.dtype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
+    return dataclasses.replace(
+        dataset,
+        x_train=dataset.x_train.astype(kind),
+        x_test=dataset.x_test.astype(kind),
+    )
+
+
+def _variables(model: keras.Model) -> list[Any]:
+    """Every variable that a training step may change, each once."""
+    metrics = [v for metric in model.metrics for v in metric.variables]
+    found = [*model.variables, *model.optimizer.variables, *metrics]
+    return list({id(v): v for v in found}.values())

@@ -1,0 +1,185 @@
+"""The options that commands share: one per field of `study.Run`, in their order."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from keras16 import catalog, precision
+from keras16.errors import UserError
+from keras16.study import Run
+
+AUGMENTATIONS = ("none", "flip", "shift", "flip_shift")
+DEPTHS = {"resnet": (20, 32, 44, 56, 110)}  # completed after the name; others work
+LARGEST_SEED = 2**31 - 1
+
+
+class Number(click.FloatRange):
+    """A finite number between bounds: click lets `nan` and `inf` through."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """The number, or click's usage error."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+class PrecisionName(click.ParamType):
+    """A precision of the table; its aliases become the table's name."""
+
+    name = "name"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        """The table's name of a precision, or `UserError`."""
+        return precision.canonical(value)
+
+    def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list:
+        """The precisions, each with its meaning."""
+        return [
+            CompletionItem(row.name, help=row.meaning)
+            for row in precision.TABLE.values()
+            if row.name.startswith(incomplete)
+        ]
+
+
+class Part(click.ParamType):
+    """A part by its file name in the catalogue, or the user's own file."""
+
+    name = "name"
+
+    def __init__(self, kind: str):
+        self.kind = kind
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        """The value as it is; a plain word that names nothing is a `UserError`."""
+        is_word = value.replace("-", "_").isidentifier()
+        if is_word and not self.knows(value) and not path(value).exists():
+            raise UserError(catalog.unknown(self.kind, value))
+        return value
+
+    def knows(self, value: str) -> bool:
+        """Whether the catalogue has it; only a model may end in a depth."""
+        stem, _ = catalog.split_depth(value)
+        known = catalog.names(self.kind)
+        return value in known or (self.kind == "models" and stem in known)
+
+    def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list:
+        """The catalogue's names, then files."""
+        found = [name for name in self.names() if name.startswith(incomplete)]
+        items = [CompletionItem(name) for name in found]
+        return items or [CompletionItem(incomplete, type="file")]
+
+    def names(self) -> list[str]:
+        """The catalogue's names; one that takes a depth with the usual depths."""
+        return [
+            f"{name}{depth}"
+            for name in catalog.names(self.kind)
+            for depth in DEPTHS.get(name, ("",))
+        ]
+
+
+def path(value: str) -> pathlib.Path:
+    """A path as the user wrote it, `~` replaced by the home folder."""
+    return pathlib.Path(value).expanduser()
+
+
+# Each field's type on the command line, and its line of help.
+FIELDS: dict[str, tuple[click.ParamType | None, str]] = {
+    "precision": (
+        PrecisionName(),
+        f"{', '.join(precision.TABLE)}; float16 and other aliases work too.",
+    ),
+    "model": (
+        Part("models"),
+        "A model of keras16 (dnn, cnn, resnet20, resnet56, ...), FILE.py:FUNCTION or "
+        "FILE.keras.",
+    ),
+    "dataset": (
+        Part("datasets"),
+        "A data set of keras16 (mnist5k, mnist, cifar10, ...), FILE.npz, "
+        "FILE.py:FUNCTION or a folder with one sub-folder of images per class.",
+    ),
+    "optimizer": (
+        click.Choice(catalog.names("optimizers")),
+        "How weights are updated.",
+    ),
+    "learning_rate": (Number(min=0, min_open=True), "Of the first step."),
+    "momentum": (Number(min=0, max=1, max_open=True), "For sgd and rmsprop."),
+    "nesterov": (None, "Nesterov's momentum, for sgd."),
+    "epsilon": (Number(min=0, min_open=True), "For rmsprop and adam."),
+    "weight_decay": (Number(min=0), "Decoupled, as Keras defines it; 0 is none."),
+    "schedule": (
+        click.Choice(catalog.names("schedules")),
+        "Learning rate over the run; cosine ends at 0.",
+    ),
+    "augmentation": (click.Choice(AUGMENTATIONS), "Random changes to training images."),
+    "epochs": (click.IntRange(min=1), "Passes over the training set."),
+    "batch_size": (click.IntRange(min=1), "Examples a step."),
+    "validation": (
+        Number(min=0, max=1, max_open=True),
+        "Share of the training set held out for validation.",
+    ),
+    "seed": (
+        click.IntRange(0, LARGEST_SEED),
+        "Draws weights, held-out part, data order and augmentation: the same ones at "
+        "every precision.",
+    ),
+}
+
+
+def run_options(*names: str) -> Callable:
+    """A decorator that adds an option for each of these fields of `Run`, or for all.
+
+    Args:
+        *names: Fields of `Run`; none of them means every one.
+    """
+
+    def decorate(command: Callable) -> Callable:
+        for field in reversed(dataclasses.fields(Run)):
+            if not names or field.name in names:
+                command = run_option(field)(command)
+        return command
+
+    return decorate
+
+
+def run_option(field: dataclasses.Field) -> Callable:
+    """The click option of one field, with the field's own default."""
+    kind, help_text = FIELDS[field.name]
+    flag = f"--{field.name.replace('_', '-')}"
+    unset = field.default is None
+    return click.option(
+        f"{flag}/--no-{flag[2:]}" if kind is None else flag,
+        field.name,
+        type=kind,
+        default=field.default,
+        show_default="the optimizer's own" if unset else True,
+        help=help_text,
+    )
+
+
+def json_option(command: Callable) -> Callable:
+    """`--json`: one object on standard output."""
+    return click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        help="Print one JSON object on standard output, and nothing else there.",
+    )(command)
+
+
+def tracking_uri_option(command: Callable) -> Callable:
+    """`--tracking-uri`: the MLflow store."""
+    return click.option(
+        "--tracking-uri",
+        metavar="URI",
+        help="MLflow store, such as sqlite:///FILE.db or http://HOST:PORT.  "
+        "[default: $MLFLOW_TRACKING_URI, else sqlite:///mlruns/mlflow.db]",
+    )(command)

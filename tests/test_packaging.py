@@ -1,0 +1,113 @@
+"""What is installed: its list of packages, its versions, and the wheel elsewhere."""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+
+import pytest
+from packaging.requirements import Requirement
+
+from keras16 import __version__
+
+ROOT = pathlib.Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PINNED = dict(
+    line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines()
+)
+SHIPPED = ("keras16", "pipelines", "pyproject.toml", "README.md", "LICENSE")
+
+
+def test_every_package_folder_is_listed():
+    found = {
+        ".".join(path.parent.relative_to(ROOT).parts)
+        for top in ("keras16", "pipelines")
+        for path in (ROOT / top).rglob("__init__.py")
+    }
+    renamed = {re.sub(r"^pipelines", "keras16.pipelines", name) for name in found}
+    assert set(PROJECT["tool"]["setuptools"]["packages"]) == renamed
+
+
+def test_every_folder_of_python_files_is_a_package():
+    for top in ("keras16", "pipelines"):
+        for path in (ROOT / top).rglob("*.py"):
+            assert (path.parent / "__init__.py").is_file(), path
+
+
+def test_constraints_are_names_and_versions_alone():
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
+        assert re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.!]+", line), line
+
+
+def test_constraints_hold_what_the_project_asks_for():
+    extras = PROJECT["project"]["optional-dependencies"]
+    pinned = {normalized(name): version for name, version in PINNED.items()}
+    for line in (*PROJECT["project"]["dependencies"], *extras["test"]):
+        wanted = Requirement(line)
+        assert pinned[normalized(wanted.name)] in wanted.specifier, line
+
+
+def normalized(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_the_version_is_told_in_one_place():
+    assert PROJECT["project"]["dynamic"] == ["version"]
+    source = PROJECT["tool"]["setuptools"]["dynamic"]["version"]
+    assert source == {"attr": "keras16.__version__"}
+    assert f"## {__version__} " in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """A wheel of a clean copy: what an earlier build left behind can't slip in."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    source.mkdir()
+    for name in SHIPPED:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, source / name)
+    line = ["pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run(
+        [sys.executable, "-m", *line, "--wheel-dir", folder, source],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_the_wheel_holds_keras16_and_nothing_beside_it(wheel):
+    assert wheel.name == f"keras16-{__version__}-py3-none-any.whl"
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.partition("/")[0] for name in names}
+    assert tops == {"keras16", f"keras16-{__version__}.dist-info"}
+    assert "keras16/pipelines/train.py" in names
+    assert f"keras16-{__version__}.dist-info/licenses/LICENSE" in names
+
+
+def test_the_wheel_runs_from_another_folder(wheel, tmp_path):
+    site, elsewhere = tmp_path / "site", tmp_path / "elsewhere"
+    zipfile.ZipFile(wheel).extractall(site)
+    elsewhere.mkdir()
+    program = (
+        "import keras16, sys; from keras16 import cli\n"
+        "assert keras16.__file__.startswith(sys.argv[1]), keras16.__file__\n"
+        "assert cli.pipelines() == 'keras16.pipelines'\n"
+        "cli.cli(['train', '--help'], prog_name='keras16')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, site],
+        cwd=elsewhere,
+        # click leaves two columns free; the golden page is 80 wide.
+        env={**os.environ, "PYTHONPATH": str(site), "COLUMNS": "82"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (ROOT / "tests" / "golden" / "train.txt").read_text()
