@@ -102,9 +102,9 @@ def core(name: str, dataset: Dataset) -> keras.Model:
         return build(dataset.input_shape, dataset.classes)
     row = precision.in_use()
     assert row is not None, "assemble() switches the precision first"
-    model = convert.adapted(model, row)
+    model = _as_graph(model, name, dataset)
     _check_fit(model, name, dataset)
-    return model
+    return convert.adapted(model, row)
 
 
 def _called(spec: str, dataset: Dataset) -> keras.Model:
@@ -112,16 +112,61 @@ def _called(spec: str, dataset: Dataset) -> keras.Model:
     import keras
 
     function = user_code.load_function(spec)
-    wanted = len(inspect.signature(function).parameters)
-    given = (dataset.input_shape, dataset.classes)[: min(wanted, 2)]
+    given = (dataset.input_shape, dataset.classes)[: _positional(function)]
     model = user_code.call(function, *given, spec=spec)
     if not isinstance(model, keras.Model):
         raise UserError(
             f"{spec} returned {type(model).__name__}: it must return a keras.Model."
         )
-    if not model.built:
-        model.build((None, *dataset.input_shape))
     return model
+
+
+def _positional(function: Any) -> int:
+    """How many arguments a function takes by position, 2 where it doesn't say."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:
+        return 2
+    kinds = [parameter.kind for parameter in parameters]
+    if inspect.Parameter.VAR_POSITIONAL in kinds:
+        return 2
+    return sum(
+        kind
+        in (
+            inspect.Parameter.POSITIONAL_ONLY,
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        )
+        for kind in kinds
+    )
+
+
+def _as_graph(model: keras.Model, name: str, dataset: Dataset) -> keras.Model:
+    """The model with known inputs and outputs, whatever way it was written.
+
+    A Sequential without an Input is built; a subclassed model is called once and
+    stays one layer, whose inner layers are as its author made them.
+    """
+    import keras
+
+    from keras16 import convert
+
+    if convert.is_graph(model) and model.built:
+        return model
+    inputs = keras.Input(dataset.input_shape)
+    call = (
+        (lambda: keras.Model(inputs, model(inputs), name=model.name))
+        if not convert.is_graph(model)
+        else (lambda: model.build((None, *dataset.input_shape)) or model)
+    )
+    try:
+        return user_code.call(call, spec=name) if ".py" in name else call()
+    except UserError:
+        raise
+    except Exception as error:  # of any kind: a model is anyone's code
+        raise UserError(
+            f"{name} can't take inputs of shape {dataset.input_shape}: "
+            f"{user_code.reason(error)}"
+        ) from error
 
 
 def _loaded(path: str) -> keras.Model:
@@ -139,7 +184,12 @@ def _loaded(path: str) -> keras.Model:
 
 
 def _check_fit(model: keras.Model, name: str, dataset: Dataset) -> None:
-    wanted, output = tuple(model.input_shape[1:]), tuple(model.output_shape[1:])
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise UserError(
+            f"{name} has {len(model.inputs)} inputs and {len(model.outputs)} outputs: "
+            "keras16 trains classifiers of one input and one output."
+        )
+    wanted, output = (tuple(t.shape[1:]) for t in (model.inputs[0], model.outputs[0]))
     fits = len(wanted) == len(dataset.input_shape) and all(
         a in (None, b) for a, b in zip(wanted, dataset.input_shape, strict=True)
     )

@@ -13,12 +13,15 @@ from keras16.errors import UserError
 from keras16.layers.batch_normalization import BatchNormalization
 from keras16.precision import Precision
 
+PROBABILITIES = ("softmax", "sigmoid")
+
 
 def adapted(model: keras.Model, precision: Precision) -> keras.Model:
     """A copy of a model whose layers have a precision's policy, and logits as output.
 
     Layers that compute in float32 under a 16-bit policy become keras16's of the
-    same class name. A subclassed model can't be copied and is returned as it is.
+    same class name; a softmax or sigmoid at the very end is left out. A subclassed
+    model can't be copied and is returned as it is.
 
     Args:
         model: A built model.
@@ -31,40 +34,68 @@ def adapted(model: keras.Model, precision: Precision) -> keras.Model:
         raise UserError(
             f"model {model.name!r} is not built: give it an Input, or call it once."
         )
-    if not isinstance(model, (keras.Sequential, keras.Model)) or not _is_graph(model):
+    if not is_graph(model):
         return model
-    last = model.layers[-1]
-
-    def copy(layer: keras.layers.Layer) -> keras.layers.Layer:
-        return _copied(layer, precision, logits=layer is last)
-
     try:
-        twin = keras.models.clone_model(model, clone_function=copy, recursive=True)
+        twin = _twin(model, precision, _last(model))
     except (TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
             f"model {model.name!r} can't be copied to {precision.policy}: {reason}"
         ) from error
     for old, new in zip(_leaves(model), _leaves(twin), strict=True):
-        transfer(old, new)
+        if old is not new:
+            transfer(old, new)
     return twin
+
+
+def is_graph(model: keras.Model) -> bool:
+    """Whether a model is Sequential or functional: its layers are known."""
+    return isinstance(model, keras.Sequential) or hasattr(model, "operations")
 
 
 def transfer(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
     """Gives a layer the weights of its twin, cast to its dtypes.
 
     Raises:
-        UserError: A finite weight is beyond float16's range.
+        UserError: A finite weight is beyond float16's range, or the layers don't
+            have the same weights.
     """
-    values = {v.name: ops.convert_to_numpy(v) for v in source.variables}
-    if isinstance(target, BatchNormalization) and "moving_variance" in values:
-        values["moving_deviation"] = np.sqrt(values["moving_variance"])
-    for variable in target.variables:
-        if variable.name not in values:
-            continue
-        value = values[variable.name]
+    for variable, value in _pairs(source, target):
         _check_range(value, variable)
         variable.assign(value)
+    if hasattr(target, "finalize_state"):
+        target.finalize_state()  # Normalization keeps a copy beside its variables
+
+
+def _pairs(
+    source: keras.layers.Layer, target: keras.layers.Layer
+) -> list[tuple[Any, np.ndarray]]:
+    """Each variable of the target and its value."""
+    if isinstance(target, BatchNormalization):
+        values = _statistics(source)
+        # Fractions count units in the last place, so each dtype has its own.
+        return [(v, values.get(v.name, np.zeros(v.shape))) for v in target.variables]
+    # By position: within a composite layer many weights are called "kernel".
+    if [tuple(v.shape) for v in source.variables] != [
+        tuple(v.shape) for v in target.variables
+    ]:
+        raise UserError(
+            f"layer {source.name!r} has other weights in the new precision: build the "
+            "model in FILE.py:function instead."
+        )
+    values = [ops.convert_to_numpy(v) for v in source.variables]
+    return list(zip(target.variables, values, strict=True))
+
+
+def _statistics(layer: keras.layers.Layer) -> dict[str, np.ndarray]:
+    """The weights of a batch normalization, its spread in both forms."""
+    values = {v.name: ops.convert_to_numpy(v) for v in layer.variables}
+    if "moving_variance" in values:
+        values["moving_deviation"] = np.sqrt(values["moving_variance"])
+    elif "moving_deviation" in values:
+        values["moving_variance"] = values["moving_deviation"].astype("float32") ** 2
+    return values
 
 
 def _check_range(value: np.ndarray, variable: Any) -> None:
@@ -74,26 +105,66 @@ def _check_range(value: np.ndarray, variable: Any) -> None:
     if np.isfinite(largest) and largest > 65504:
         raise UserError(
             f"weight {variable.path} reaches {largest:.4g}, beyond float16's 65,504: "
-            "train it in bf16."
+            "train it with --precision bf16."
         )
 
 
-def _is_graph(model: keras.Model) -> bool:
-    return isinstance(model, keras.Sequential) or hasattr(model, "operations")
+def _twin(model: keras.Model, precision: Precision, last: Any) -> keras.Model:
+    def copy(layer: Any) -> Any:
+        if not isinstance(layer, keras.Model):
+            return _copied(layer, precision, logits=layer is last)
+        return _twin(layer, precision, last) if is_graph(layer) else layer
+
+    inputs = keras.tree.map_structure(
+        lambda x: keras.Input(
+            batch_shape=x.shape, dtype=_recast(x.dtype, precision), name=x.name
+        ),
+        model.input,
+    )
+    return keras.models.clone_model(model, input_tensors=inputs, clone_function=copy)
 
 
-def _copied(
-    layer: keras.layers.Layer, precision: Precision, logits: bool
-) -> keras.layers.Layer:
-    config = layer.get_config()
-    if "dtype" in config and not isinstance(layer, keras.layers.InputLayer):
-        config["dtype"] = precision.policy
-    if logits and config.get("activation") == "softmax":
+def _last(model: keras.Model) -> Any:
+    """The operation that gives a model's output, inside nested models too."""
+    graph = isinstance(model, keras.Sequential)
+    last = model.layers[-1] if graph else model.operations[-1]
+    return _last(last) if isinstance(last, keras.Model) and is_graph(last) else last
+
+
+def _copied(operation: Any, precision: Precision, logits: bool) -> Any:
+    if logits and type(operation).__name__.lower() in PROBABILITIES:
+        return keras.layers.Identity(name=operation.name)
+    config = operation.get_config()
+    if logits and config.get("activation") in PROBABILITIES:
         config["activation"] = "linear"
-    cls = type(layer)
+    cls = type(operation)
     if precision.pure:
         cls = _replacements().get(cls, cls)
-    return cls.from_config(config)
+    return cls.from_config(_with_dtype(config, precision))
+
+
+def _with_dtype(config: Any, precision: Precision) -> Any:
+    """A layer's configuration with the precision's policy, inner layers included."""
+    if isinstance(config, list | tuple):
+        return type(config)(_with_dtype(part, precision) for part in config)
+    if not isinstance(config, dict):
+        return config
+    return {
+        key: _policy(part, precision)
+        if key == "dtype"
+        else _with_dtype(part, precision)
+        for key, part in config.items()
+    }
+
+
+def _policy(dtype: Any, precision: Precision) -> Any:
+    """What stands for a dtype in a configuration: integers stay."""
+    name = dtype["config"].get("name") if isinstance(dtype, dict) else dtype
+    return precision.policy if "float" in str(name) else dtype
+
+
+def _recast(dtype: str, precision: Precision) -> str:
+    return precision.floatx if "float" in dtype else dtype
 
 
 def _replacements() -> dict[type, type]:

@@ -35,8 +35,13 @@ def optimizer_bytes(optimizer: Any) -> int:
 
 
 def parameters(model: keras.Model) -> int:
-    """The model's weights, trainable or not; random seed states are no weights."""
-    return sum(math.prod(variable.shape) for variable in model.weights)
+    """The model's floating weights, trainable or not: the same at every precision.
+
+    The integers that refine a 16-bit moving average are no parameters, nor are the
+    states of random seeds.
+    """
+    floating = (v for v in model.weights if "float" in str(v.dtype))
+    return sum(math.prod(variable.shape) for variable in floating)
 
 
 def variables_bytes(variables: Iterable[Any]) -> int:

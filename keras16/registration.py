@@ -23,7 +23,7 @@ from keras16 import catalog
 
 # A private module of Keras, named here and not imported: it has no public hook.
 KERAS_REGISTRY = "keras.src.saving.object_registration"
-PREFIX = "keras16>"
+PREFIX = "keras16"  # and what may follow: "keras16.metrics>Mean"
 FOLDERS = (
     "layers",
     "losses",

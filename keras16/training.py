@@ -217,6 +217,7 @@ class _Fit:
             self.model,
             self.dataset.x_train,
             self.dataset.y_train,
+            batch_size=prepared.batch_size,
             change=lambda x, draws: augmentation.apply(self.run.augmentation, x, draws),
             stop=lambda: mean.not_finite(self.cross_entropy),
             compiled=prepared.compiled,

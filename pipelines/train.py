@@ -81,7 +81,7 @@ def command(
 
     \b
     Example:
-      keras16 train --precision 16 --model cnn --dataset mnist5k --epochs 5
+      keras16 train --precision 16 --model cnn --dataset mnist5k
     """
     run = Run(**fields)
     with results_only(), StopOnSignal() as stop:

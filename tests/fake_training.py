@@ -103,13 +103,3 @@ def fit_with(**given):
         return ended
 
     return fit
-
-
-def fit_until_stopped(run, *, observer, stop):
-    """Never ends by itself: says "ready" and waits for a signal."""
-    model = Model()
-    observer.started(run, model, 31)
-    print("ready", flush=True)
-    if not stop.wait(20):
-        raise AssertionError("no signal came")
-    return result(run, "killed", "stopped by the user", model)

@@ -295,7 +295,7 @@ def test_train_saves_then_records_then_sums_up(train, tmp_path):
 
 
 def test_progress_goes_to_standard_error_and_can_be_silenced(train):
-    assert "epoch 2/5: loss 0.5000, accuracy 90.00 %" in train().stderr
+    assert "epoch 2/7: loss 0.5000, accuracy 90.00 %" in train("--epochs", "7").stderr
     assert train("--quiet").stderr == "a library prints on standard output\n"
 
 
@@ -376,54 +376,39 @@ def test_no_room_anywhere_is_one_line(train, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 )
-def test_a_signal_ends_a_run_in_order(number, exit_code, tmp_path):
-    with started_train(tmp_path) as process:
-        process.send_signal(number)
-        out, err = process.communicate(timeout=20)
-    assert process.returncode == exit_code, err
-    assert json.loads(out)["status"] == "killed"
-    assert pathlib.Path(tmp_path, json.loads(out)["model_file"]).is_file()
-    assert "('killed', True)" in err and "Traceback" not in err
+def test_a_signal_ends_a_run_in_order(train, number, exit_code, capfd):
+    before = signal.getsignal(number)
+
+    def fit(run, observer, stop):
+        model = fake_training.Model()
+        observer.started(run, model, 31)
+        os.kill(os.getpid(), number)
+        assert stop.wait(10)
+        return fake_training.result(run, "killed", "interrupted", model)
+
+    done = train("--json", fit=fit)
+    assert done.exit_code == exit_code
+    assert json.loads(done.stdout)["status"] == "killed"
+    assert done.tracked.told[-1] == ("killed", True)
+    assert signal.getsignal(number) is before
+    assert "stopping; the weights so far will be saved" in capfd.readouterr().err
 
 
 def test_a_second_signal_aborts_at_once(tmp_path):
-    with started_train(tmp_path, "stop.wait = lambda seconds: time.sleep(20)") as each:
-        each.send_signal(signal.SIGINT)
-        assert "stopping" in each.stderr.readline() + each.stderr.readline()
-        each.send_signal(signal.SIGINT)
-        assert each.wait(5) == -signal.SIGINT
-        each.communicate()
-
-
-def started_train(folder, before_waiting=""):
-    """A process of `keras16 train` that trains until a signal comes."""
-    program = f"""
-import sys, time
-import fake_training
-from keras16 import cli, tracking, training
-def fit(run, *, observer, stop):
-    {before_waiting or "pass"}
-    return fake_training.fit_until_stopped(run, observer=observer, stop=stop)
-tracked = fake_training.Tracked()
-training.fit = fit
-tracking.track = fake_training.track_with(tracked)
-cli.load("train").import_tensorflow = lambda: None
-try:
-    cli.main()
-finally:
-    print(tracked.told, file=sys.stderr)
-"""
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, "train", "--json"],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+    program = (
+        "import sys, time; from keras16 import cli; train = cli.load('train')\n"
+        "with train.StopOnSignal() as stop:\n"
+        "    print('ready', flush=True)\n"
+        "    assert stop.event.wait(10)\n"
+        "    print('stopping', flush=True)\n"
+        "    time.sleep(20)"
     )
-    while "ready" not in (line := process.stderr.readline()):
-        assert line, "the process ended before it was ready"
-    return process
+    line = [sys.executable, "-c", program]
+    with subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, text=True) as each:
+        for said in "ready", "stopping":
+            assert each.stdout.readline() == f"{said}\n"
+            each.send_signal(signal.SIGINT)
+        assert each.wait(10) == -signal.SIGINT
 
 
 # audit and ui

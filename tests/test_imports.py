@@ -189,10 +189,21 @@ def registered_classes():
     """The names under which this package's classes are saved, read from its files."""
     for path in FILES:
         for node in ast.walk(ast.parse(path.read_text())):
-            marks = [ast.unparse(mark) for mark in getattr(node, "decorator_list", [])]
-            if any("register_keras_serializable" in mark for mark in marks):
-                assert any("keras16" in mark for mark in marks), path
-                yield path, f"{registration.PREFIX}{node.name}"
+            for mark in getattr(node, "decorator_list", []):
+                if "register_keras_serializable" in ast.unparse(mark):
+                    yield path, registered_name(mark, node.name)
+
+
+def registered_name(mark, class_name):
+    """The name that the decorator gives, as Keras puts it together."""
+    given = {each.arg: each.value.value for each in mark.keywords}
+    return f"{given['package']}>{given.get('name', class_name)}"
+
+
+def test_registered_names_are_ours_and_each_is_there_once():
+    names = [name for _, name in registered_classes()]
+    assert len(names) == len(set(names)), sorted(names)
+    assert all(name.startswith(registration.PREFIX) for name in names), names
 
 
 def test_registered_classes_live_where_registration_looks():

@@ -49,6 +49,7 @@ class Loop:
     Args:
         model: Compiled, its optimizer built.
         x, y: The examples, [examples, ...].
+        batch_size: Examples a step.
         change: Called in the graph with (images, draws) before each step.
         stop: Called in the graph after each step; a true scalar ends the call.
         compiled: Whether XLA compiles the step.
@@ -60,6 +61,7 @@ class Loop:
         x: np.ndarray,
         y: np.ndarray,
         *,
+        batch_size: int,
         change: Callable[[Any, Any], Any],
         stop: Callable[[], Any],
         compiled: bool,
@@ -78,7 +80,17 @@ class Loop:
             autograph=False,
             reduce_retracing=False,
         )
-        self._steps = tf.function(self._run, autograph=False)
+        # The number of steps is left open: a trace for each number would be paid
+        # for inside the epoch's clock.
+        rows = (None, batch_size)
+        self._steps = tf.function(
+            self._run,
+            autograph=False,
+            input_signature=[
+                tf.TensorSpec(rows, tf.int32),
+                tf.TensorSpec((*rows, None), tf.int32),
+            ],
+        )
 
     def train(self, order: np.ndarray, draws: np.ndarray) -> int:
         """Trains one step on each row of example numbers.

@@ -12,7 +12,7 @@ from keras16.backend import hooks
 from keras16.numerics import accumulators, bits, reductions
 
 
-@keras.saving.register_keras_serializable(package="keras16")
+@keras.saving.register_keras_serializable(package="keras16.metrics")
 class Mean(keras.metrics.Mean):
     """The (weighted) mean of everything it was given, without drift or overflow.
 

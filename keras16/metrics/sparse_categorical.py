@@ -11,7 +11,7 @@ from keras16.metrics.mean import Mean
 from keras16.numerics import bits, softmax
 
 
-@keras.saving.register_keras_serializable(package="keras16")
+@keras.saving.register_keras_serializable(package="keras16.metrics")
 class SparseCategoricalAccuracy(Mean):
     """The share of examples whose largest logit is the labelled class.
 
@@ -29,7 +29,7 @@ class SparseCategoricalAccuracy(Mean):
         super().update_state(hits, sample_weight)
 
 
-@keras.saving.register_keras_serializable(package="keras16")
+@keras.saving.register_keras_serializable(package="keras16.metrics")
 class SparseCategoricalCrossentropy(Mean):
     """The mean cross-entropy of logits over examples, in nats.
 

@@ -122,6 +122,7 @@ def ratio(numerator: Any, denominator: Any, dtype: str) -> Any:
     exponent = top_exponent - bottom_exponent - 13
     value = ops.cast(ops.where(negative, -quotient, quotient), dtype)
     value = bits.times_power_of_two(value, exponent)
+    value = ops.where(bottom > 0, value, ops.zeros_like(value))
     bad = (numerator[DIGITS] + denominator[DIGITS]) > 0
     return ops.where(bad, ops.cast(math.nan, dtype), value)
 
@@ -168,7 +169,7 @@ def _flagged(words: Any) -> Any:
 def _limit(form: bits.Format) -> int:
     """The shift from which a number is not finite, or too large for the digits."""
     infinite = form.bias + 1 - form.mantissa - UNIT_EXPONENT
-    return min(infinite, 60)
+    return min(infinite, 61)
 
 
 def _at(digit: Any, place: Any, wanted: int) -> Any:

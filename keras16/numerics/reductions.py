@@ -60,9 +60,10 @@ def over_count(x: Any, n: Any) -> Any:
     """X / n for a whole number n that may itself be beyond the format."""
     exponent = _ceiling_of_log2(n)
     dtype = bits.name_of(x)
-    return (
-        x * _power_over_count(n, exponent, dtype) * small_power_of_two(exponent, dtype)
-    )
+    # In this order nothing overflows; rounded, so that XLA does not multiply the
+    # two factors first, whose product may be subnormal.
+    part = bits.rounded(x * small_power_of_two(exponent, dtype))
+    return part * _power_over_count(n, exponent, dtype)
 
 
 def row_mean(rows: Any) -> Any:
@@ -101,8 +102,8 @@ def _power_over_count(n: Any, exponent: Any, dtype: str) -> Any:
     """2**exponent / n, in [1, 2)."""
     if isinstance(n, int):
         return ops.cast(2.0**exponent / max(n, 1), dtype)
-    # n / 2**exponent to 12 bits first, since n itself may not fit the format.
-    extra = ops.maximum(exponent - 12, 0)
+    # n / 2**exponent to 15 bits first, since n itself may not fit the format.
+    extra = ops.maximum(exponent - 15, 0)
     count = ops.cast(ops.right_shift(n, extra), dtype)
     return bits.power_of_two(exponent - extra, dtype) / ops.maximum(count, 1)
 
