@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import pathlib
+import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -69,12 +70,15 @@ def assemble(
     cross_entropy = metrics.SparseCategoricalCrossentropy()
     keras.utils.set_random_seed(run.seed)
     model = _from_raw_inputs(core(run.model, dataset), dataset, training_rows)
-    model.compile(
-        optimizer=optimizer,
-        loss=SparseCategoricalCrossentropy(from_logits=True),
-        metrics=[accuracy, cross_entropy],
-        jit_compile=compiled,
-    )
+    with warnings.catch_warnings():
+        # Some layers can't be compiled; Keras then says so and does without.
+        warnings.filterwarnings("ignore", "Model doesn't support `jit_compile")
+        model.compile(
+            optimizer=optimizer,
+            loss=SparseCategoricalCrossentropy(from_logits=True),
+            metrics=[accuracy, cross_entropy],
+            jit_compile=compiled,
+        )
     model.optimizer.build(model.trainable_variables)
     precision.assert_dtypes(model, row)
     return Net(model, (accuracy, cross_entropy), rate)
@@ -104,6 +108,8 @@ def core(name: str, dataset: Dataset) -> keras.Model:
     assert row is not None, "assemble() switches the precision first"
     model = _as_graph(model, name, dataset)
     _check_fit(model, name, dataset)
+    _check_saves(model, name)
+    precision.use(row.name)  # should the user's code have set a policy of its own
     return convert.adapted(model, row)
 
 
@@ -159,7 +165,9 @@ def _as_graph(model: keras.Model, name: str, dataset: Dataset) -> keras.Model:
         else (lambda: model.build((None, *dataset.input_shape)) or model)
     )
     try:
-        return user_code.call(call, spec=name) if ".py" in name else call()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what follows from the error we tell
+            return user_code.call(call, spec=name) if ".py" in name else call()
     except UserError:
         raise
     except Exception as error:  # of any kind: a model is anyone's code
@@ -205,6 +213,21 @@ def _check_fit(model: keras.Model, name: str, dataset: Dataset) -> None:
         )
 
 
+def _check_saves(model: keras.Model, name: str) -> None:
+    """Refuses before the training what could not be saved after it."""
+    import keras
+
+    try:
+        keras.saving.serialize_keras_object(model)
+    except NotImplementedError as error:
+        raise UserError(
+            f"{name} can't be saved: give every class of its own a get_config() with "
+            "the arguments of its __init__."
+        ) from error
+    except Exception as error:  # of any kind: a layer is anyone's code
+        raise UserError(f"{name} can't be saved: {user_code.reason(error)}.") from error
+
+
 def _from_raw_inputs(
     model: keras.Model, dataset: Dataset, training_rows: np.ndarray
 ) -> keras.Model:
@@ -246,6 +269,7 @@ def _optimizer(run: Run, steps: int) -> tuple[Any, Any]:
     rates: list[Any] = []
 
     def scheduled(initial: float) -> Any:
+        _check_rate(initial, run.precision)
         rates.append(schedule(initial, steps))
         return rates[0]
 
@@ -258,3 +282,18 @@ def _optimizer(run: Run, steps: int) -> tuple[Any, Any]:
         weight_decay=run.weight_decay,
     )
     return rates[0], optimizer
+
+
+def _check_rate(rate: float, name: str) -> None:
+    """Refuses a learning rate that the dtype of the step turns into 0 or infinity."""
+    from keras16 import precision
+    from keras16.numerics import bits
+
+    floatx = precision.get(name).floatx
+    with np.errstate(over="ignore"):
+        rounded = float(bits.host_cast(rate, floatx))
+    if rate and (rounded == 0 or not np.isfinite(rounded)):
+        raise UserError(
+            f"learning rate {rate:g} is {rounded:g} in {floatx}: choose another, or "
+            "--precision bf16."
+        )

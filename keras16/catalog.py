@@ -60,8 +60,8 @@ def unknown(kind: str, name: str) -> str:
     """One line that names the parts there are, the likeliest first."""
     known = names(kind)
     near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"no {kind.removesuffix('s')} {name!r}: {hint}There are {', '.join(known)}."
+    hint = f"did you mean {near[0]!r}? There" if near else "there"
+    return f"no {kind.removesuffix('s')} {name!r}: {hint} are {', '.join(known)}."
 
 
 def part(kind: str, name: str) -> ModuleType:

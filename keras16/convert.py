@@ -115,25 +115,40 @@ def _twin(model: keras.Model, precision: Precision, last: Any) -> keras.Model:
             return _copied(layer, precision, logits=layer is last)
         return _twin(layer, precision, last) if is_graph(layer) else layer
 
+    model = _without_probabilities(model, last)
     inputs = keras.tree.map_structure(
         lambda x: keras.Input(
             batch_shape=x.shape, dtype=_recast(x.dtype, precision), name=x.name
         ),
-        model.input,
+        _inputs(model),
     )
     return keras.models.clone_model(model, input_tensors=inputs, clone_function=copy)
 
 
+def _without_probabilities(model: keras.Model, last: Any) -> keras.Model:
+    """The model up to its softmax, where that is a layer or an operation at its end."""
+    is_end = _operations(model)[-1] is last
+    if not is_end or type(last).__name__.lower() not in PROBABILITIES:
+        return model
+    return keras.Model(_inputs(model), last.input, name=model.name)
+
+
+def _inputs(model: keras.Model) -> Any:
+    return model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+
+
+def _operations(model: keras.Model) -> list[Any]:
+    graph = isinstance(model, keras.Sequential)
+    return model.layers if graph else model.operations
+
+
 def _last(model: keras.Model) -> Any:
     """The operation that gives a model's output, inside nested models too."""
-    graph = isinstance(model, keras.Sequential)
-    last = model.layers[-1] if graph else model.operations[-1]
+    last = _operations(model)[-1]
     return _last(last) if isinstance(last, keras.Model) and is_graph(last) else last
 
 
 def _copied(operation: Any, precision: Precision, logits: bool) -> Any:
-    if logits and type(operation).__name__.lower() in PROBABILITIES:
-        return keras.layers.Identity(name=operation.name)
     config = operation.get_config()
     if logits and config.get("activation") in PROBABILITIES:
         config["activation"] = "linear"
@@ -185,8 +200,8 @@ def _below(cls: type) -> list[type]:
 
 
 def _leaves(model: keras.Model) -> list[keras.layers.Layer]:
-    """The layers of a model and of the models in it, in order."""
+    """The layers with weights of a model and of the models in it, in order."""
     leaves: list[keras.layers.Layer] = []
     for layer in model.layers:
         leaves += _leaves(layer) if isinstance(layer, keras.Model) else [layer]
-    return leaves
+    return [layer for layer in leaves if layer.variables]

@@ -53,16 +53,17 @@ def _first_overflow(model: keras.Model, x: np.ndarray) -> str | None:
     """The first layer, in the order of the net, whose outputs are not finite."""
     import keras
 
-    if not getattr(model, "inputs", None):
+    if len(getattr(model, "inputs", None) or ()) != 1:
         return None
+    inputs = model.inputs[0]
     for layer in model.layers:
         if isinstance(layer, keras.layers.InputLayer):
             continue
-        outputs = keras.Model(model.inputs, layer.output)(x, training=False)
+        outputs = keras.Model(inputs, layer.output)(x, training=False)
         if _all_finite(outputs):
             continue
         if isinstance(layer, keras.Model):
-            inner = keras.Model(model.inputs, layer.input)(x, training=False)
+            inner = keras.Model(inputs, layer.input)(x, training=False)
             return _first_overflow(layer, inner) or layer.name
         return layer.name
     return None

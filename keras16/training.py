@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from keras16 import assembly, augmentation, data, hardware, measure, scores
+from keras16 import assembly, augmentation, data, hardware, measure, scores, user_code
+from keras16.errors import UserError
 from keras16.study import Run
 
 if TYPE_CHECKING:
@@ -162,6 +163,7 @@ def prepare(run: Run) -> Prepared:
     from keras16 import backend, precision
 
     run = dataclasses.replace(run, precision=precision.canonical(run.precision))
+    _check_counts(run)
     run = assembly.filled(run)
     row = precision.use(run.precision)
     dataset = _in_step_dtype(data.load(run.dataset), row.floatx)
@@ -220,18 +222,22 @@ class _Fit:
             batch_size=prepared.batch_size,
             change=lambda x, draws: augmentation.apply(self.run.augmentation, x, draws),
             stop=lambda: mean.not_finite(self.cross_entropy),
-            compiled=prepared.compiled,
+            compiled=bool(self.model.jit_compile),
         )
         self.epochs: list[Epoch] = []
         self.step_seconds = 0.0
 
     def result(self, audit: bool) -> Result:
         """Trains to the end, wherever that is, and tests once."""
-        self.observer.started(self.run, self.model, self.prepared.steps_per_epoch)
         report = self._audited() if audit else None
+        self.observer.started(self.run, self.model, self.prepared.steps_per_epoch)
         compile_seconds = self._warm_up()
         status, cause = self._train()
         logits = self._predict(self.dataset.x_test) if status == "finished" else None
+        if logits is not None and not self._usable(logits):
+            # The last update is not followed by a step that would have told.
+            logits, status = None, "failed"
+            cause = self._cause(self.run.epochs, self.prepared.steps_per_epoch)
         return self._summed_up(status, cause, report, compile_seconds, logits)
 
     def _audited(self) -> AuditReport:
@@ -249,8 +255,14 @@ class _Fit:
         """
         began = time.perf_counter()
         before = [(v, v.numpy()) for v in _variables(self.model)]
-        self.loop.train(*self._epoch_order(1, steps=1))
-        self._predict(self.dataset.x_train[:1])
+        try:
+            self.loop.train(*self._epoch_order(1, steps=1))
+            self._predict(self.dataset.x_train[:1])
+        except Exception as error:  # of any kind: a model is anyone's code
+            raise UserError(
+                f"a training step of {self.run.model} with {self.prepared.batch_size} "
+                f"examples can't be run: {user_code.reason(error)}"
+            ) from error
         seconds = time.perf_counter() - began
         again = time.perf_counter()
         self.loop.train(*self._epoch_order(1, steps=1))
@@ -338,6 +350,9 @@ class _Fit:
     def _predict(self, x: np.ndarray) -> np.ndarray:
         return self.loop.predict(x, self.prepared.batch_size)
 
+    def _usable(self, logits: np.ndarray) -> bool:
+        return math.isfinite(scores.cross_entropy(logits, self.dataset.y_test))
+
     def _rate(self, step: int) -> float:
         """The learning rate at a step of the run, in float64."""
         return self.prepared.net.rate_at(step)
@@ -383,6 +398,12 @@ class _Fit:
             peak_memory_bytes=measure.peak_memory_bytes(),
             parameters=measure.parameters(self.model),
         )
+
+
+def _check_counts(run: Run) -> None:
+    for name in ("epochs", "batch_size"):
+        if getattr(run, name) < 1:
+            raise UserError(f"{name} is {getattr(run, name)}: it must be 1 or more.")
 
 
 def _in_step_dtype(dataset: Dataset, dtype: str) -> Dataset:

@@ -55,9 +55,11 @@ def test_every_finite_number_is_held_exactly(dtype, compiled):
 
 @both
 @formats
-@pytest.mark.parametrize("count", [1, 2**16 + 1, 2**17])
+@pytest.mark.parametrize("count", [2**16 + 1, 2**17])
 def test_a_sum_is_exact_whatever_its_length(count, dtype, compiled):
-    values = draw(count, dtype, exponents=(-14, 15) if dtype == "float16" else (-16, 43))
+    values = draw(
+        count, dtype, exponents=(-14, 15) if dtype == "float16" else (-16, 43)
+    )
     assert fraction_of(total_of(values, compiled)) == sums.exact(values)
 
 
@@ -74,9 +76,7 @@ def test_the_largest_numbers_and_the_smallest_add_up(compiled):
 @formats
 def test_batches_of_unknown_length_add_up(dtype, compiled):
     specs = [WORDS, vector(dtype)]
-    add = tf.function(
-        accumulators.add, specs, autograph=False, jit_compile=compiled
-    )
+    add = tf.function(accumulators.add, specs, autograph=False, jit_compile=compiled)
     batches = [draw(count, dtype, seed=count) for count in (0, 1, 31, 1000, 70_000)]
     words = tf.constant(accumulators.zero())
     for batch in batches:
@@ -93,15 +93,15 @@ def test_any_shape_is_summed(shape, compiled):
 
 @both
 @formats
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_what_is_not_finite_gives_nan_for_ever(bad, dtype, compiled):
-    values = np.array([1, bad, 2], numpy_dtype(dtype))
+def test_what_is_not_finite_gives_nan_for_ever(dtype, compiled):
     add = traced(accumulators.add, compiled)
-    words = add(tf.constant(accumulators.zero()), tf.constant(values))
-    words = add(words, tf.constant(np.zeros(3, numpy_dtype(dtype))))
-    assert np.isnan(accumulators.to_float(words))
-    quotient = divided(words, accumulators.add_count(accumulators.zero(), 3), dtype)
-    assert_close(quotient(compiled), np.nan, dtype)
+    three = accumulators.add_count(accumulators.zero(), 3)
+    for bad in (np.nan, np.inf, -np.inf):
+        values = np.array([1, bad, 2], numpy_dtype(dtype))
+        words = add(tf.constant(accumulators.zero()), tf.constant(values))
+        words = add(words, tf.constant(np.zeros(3, numpy_dtype(dtype))))
+        assert np.isnan(accumulators.to_float(words))
+        assert_close(divided(words, three, dtype)(compiled), np.nan, dtype)
 
 
 def test_many_batches_that_are_not_finite_do_not_wrap_around():

@@ -162,9 +162,7 @@ def test_rounding_keeps_every_number(dtype, compiled):
 @both
 def test_bits_of_a_tensor_of_unknown_length(compiled):
     signature = [tf.TensorSpec([None], "float16")]
-    raw = tf.function(
-        bits.as_bits, signature, autograph=False, jit_compile=compiled
-    )
+    raw = tf.function(bits.as_bits, signature, autograph=False, jit_compile=compiled)
     numbers = every("float16")
     np.testing.assert_array_equal(raw(tf.constant(numbers)), np.arange(2**16))
 

@@ -33,13 +33,13 @@ def assert_mean(x, dtype, compiled, axis=None, keepdims=False, units=2):
 
 def test_tensorflow_means_and_sums_in_float16_stall():
     ones = tf.ones([131_072], "float16")
-    assert not float(tf.reduce_mean(ones)) == 1  # its count is infinite
+    assert float(tf.reduce_mean(ones)) != 1  # its count is infinite
     assert float(tf.reduce_sum(tf.ones([10_000, 4], "float16"), axis=0)[0]) == 2048
 
 
 @both
 @formats
-@pytest.mark.parametrize("count", [1, 2, 3, 1000, 2**12 + 1, 2**17 + 3, 2**20])
+@pytest.mark.parametrize("count", [1, 3, 2**12 + 1, 2**20])
 def test_means_of_all_magnitudes(count, dtype, compiled):
     x = np.stack([draw(count, dtype, m, seed=count) for m in MAGNITUDES], axis=1)
     assert_mean(x, dtype, compiled, axis=0)
@@ -53,11 +53,9 @@ def test_the_mean_of_four_million(compiled):
 
 @both
 @pytest.mark.parametrize("keepdims", [False, True])
-@pytest.mark.parametrize("axis", [None, 0, -1, (0, 2), (1, 2), [3, 0, 1], (-4, -1)])
+@pytest.mark.parametrize("axis", [None, -1, (1, 2), (3, 0, 1)])
 def test_any_axes(axis, keepdims, compiled):
     x = draw((4, 6, 5, 3), "float16", 100.0)
-    if isinstance(axis, list):
-        axis = tuple(axis)
     assert_mean(x, "float16", compiled, axis=axis, keepdims=keepdims)
 
 
@@ -70,7 +68,7 @@ def test_no_axes_and_no_elements(compiled):
 
 
 @both
-@pytest.mark.parametrize("axis", [None, 0, 1, (0, 2)])
+@pytest.mark.parametrize("axis", [None, 1, (0, 2)])
 def test_shapes_that_are_unknown_when_the_graph_is_made(axis, compiled):
     signature = [tf.TensorSpec([None, None, 3], "float16")]
     mean = tf.function(
@@ -87,7 +85,7 @@ def test_shapes_that_are_unknown_when_the_graph_is_made(axis, compiled):
 
 @both
 @formats
-@pytest.mark.parametrize("magnitude", [1e-4, 1.0, 3e4])
+@pytest.mark.parametrize("magnitude", [1e-4, 3e4])
 def test_means_and_sums_of_rows(magnitude, dtype, compiled):
     rows = draw((5003, 4), dtype, magnitude)
     expected, size = sums.mean(rows, axis=0)
@@ -100,7 +98,9 @@ def test_means_and_sums_of_rows(magnitude, dtype, compiled):
 @both
 @formats
 def test_a_sum_that_fits_is_finite_though_its_parts_do_not_fit(dtype, compiled):
-    rows = np.tile(np.array([[40_000], [30_000], [-60_000]], numpy_dtype(dtype)), (9, 1))
+    rows = np.tile(
+        np.array([[40_000], [30_000], [-60_000]], numpy_dtype(dtype)), (9, 1)
+    )
     total = traced(reductions.row_sum, compiled)(tf.constant(rows))
     exact = np.float64(sums.total(rows))
     assert_close(total, [exact], dtype, units=1)
@@ -123,7 +123,7 @@ def test_sums_along_the_last_axis(dtype, compiled):
 
 @both
 @formats
-@pytest.mark.parametrize("count", [1, 3, 2049, 65_521, 100_352, 2**22 - 1])
+@pytest.mark.parametrize("count", [3, 65_521, 2**22 - 1])
 def test_quotients_by_counts_beyond_float16(count, dtype, compiled):
     """Counts known when the graph is made, and counts that are not."""
     x = np.concatenate([draw(1000, dtype, 6e4), draw(1000, dtype, 1e-3)])

@@ -117,7 +117,7 @@ def test_a_hypotenuse_is_infinite_only_where_it_must_be(dtype, compiled):
 
 @both
 @formats
-@pytest.mark.parametrize("weight", [0.5, 0.1, 1e-3, 1e-4])
+@pytest.mark.parametrize("weight", [0.5, 1e-3])
 def test_moving_root_mean_squares(weight, dtype, compiled):
     root, x = np.abs(draw(dtype, 8)), draw(dtype, 9)
     near = np.random.default_rng(1).uniform(0.5, 2, COUNT)

@@ -91,6 +91,10 @@ class Loop:
                 tf.TensorSpec((*rows, None), tf.int32),
             ],
         )
+        for function in (self._step, self._forward, self._steps):
+            # TensorFlow counts traces by the line of code, and so takes the loops
+            # of several runs in one process for retracing.
+            function._omit_frequent_tracing_warning = True
 
     def train(self, order: np.ndarray, draws: np.ndarray) -> int:
         """Trains one step on each row of example numbers.

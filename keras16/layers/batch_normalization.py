@@ -96,7 +96,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
         fraction = ops.convert_to_tensor(self.moving_mean_fraction)
         residual = averages.scaled_residual(mean, fraction, scale)
         offset = self._beta(rows) - residual * slope
-        return (rows * scale - mean * scale) * slope + offset
+        # Never scaled up before the subtraction: a large mean may have a small spread.
+        down = ops.minimum(scale, ops.ones_like(scale))
+        return (rows * down - mean * down) * (scale / down * slope) + offset
 
     def _move(
         self, statistic: str, target: Any, increment: Any, beyond: Any = 0
@@ -151,12 +153,17 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def _gamma(self, rows: Any) -> Any:
         if self.gamma is None:
             return ops.ones((rows.shape[1],), dtype=rows.dtype)
-        return ops.convert_to_tensor(self.gamma)
+        return _as_tensor(self.gamma)
 
     def _beta(self, rows: Any) -> Any:
         if self.beta is None:
             return ops.zeros((rows.shape[1],), dtype=rows.dtype)
-        return ops.convert_to_tensor(self.beta)
+        return _as_tensor(self.beta)
+
+
+def _as_tensor(variable: Any) -> Any:
+    """A vector's value: TensorFlow's eager `custom_gradient` takes no variable."""
+    return ops.reshape(variable, (-1,))
 
 
 def normalize_batch(rows: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
@@ -200,23 +207,27 @@ class _Statistics:
     def __init__(self, rows: Any, epsilon: float) -> None:
         highest, lowest = ops.max(rows, axis=0), ops.min(rows, axis=0)
         self.scale = bits.scale_to_one(ops.maximum(ops.abs(highest), ops.abs(lowest)))
-        self.mean = reductions.row_mean(rows)
+        # Rounding may leave the mean outside; inside, a constant has variance 0.
+        self.mean = ops.clip(reductions.row_mean(rows), lowest, highest)
         self.scaled_mean = self.mean * self.scale
         reach = ops.maximum(
             highest * self.scale - self.scaled_mean,
             self.scaled_mean - lowest * self.scale,
         )
         self.zoom = _capped(bits.scale_to_one(reach), self.scale, epsilon)
+        # Together first: either one alone may make what it scales subnormal.
+        both = self.scale * self.zoom
         centered = self._centered(rows)
         self.center = reductions.row_mean(centered)
         square = reductions.row_mean(centered * centered)
         variance = ops.maximum(square - self.center * self.center, 0)
         root = ops.sqrt(variance)
-        floor = ops.cast(math.sqrt(epsilon), rows.dtype) * self.scale * self.zoom
+        floor = ops.cast(math.sqrt(epsilon), rows.dtype) * both
         spread = norms.hypot(root, floor)
         self.inverse = 1 / ops.where(spread == 0, ops.ones_like(spread), spread)
-        self.deviation = root / self.zoom / self.scale
-        self.mean_residual = self.center / self.zoom / self.scale
+        self.steepness = self.inverse * both
+        self.deviation = root / both
+        self.mean_residual = self.center / both
 
     def normalized(self, rows: Any, slope: Any) -> Any:
         """(rows - mean) / spread, times slope / inverse."""
@@ -229,8 +240,8 @@ class _Statistics:
         of_gamma = reductions.row_sum(gradient * unit)
         mean = reductions.over_count(of_beta, ops.shape(rows)[0])
         slope = reductions.over_count(of_gamma, ops.shape(rows)[0])
-        steepness = gamma * (self.inverse * self.scale * self.zoom)
-        return (gradient - mean - unit * slope) * steepness, of_gamma, of_beta
+        of_rows = (gradient - mean - unit * slope) * (gamma * self.steepness)
+        return of_rows, of_gamma, of_beta
 
     def _centered(self, rows: Any) -> Any:
         return (rows * self.scale - self.scaled_mean) * self.zoom

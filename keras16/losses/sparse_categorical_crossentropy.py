@@ -67,5 +67,5 @@ def _reduced(losses: Any, sample_weight: Any, reduction: str | None) -> Any:
         return ops.reshape(reductions.last_axis_sum(ops.reshape(losses, (1, -1))), ())
     mean = reductions.mean(losses)
     if reduction == "mean_with_sample_weight" and sample_weight is not None:
-        return mean / reductions.mean(weight)
+        return ops.divide_no_nan(mean, reductions.mean(weight))
     return mean

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras16.numerics import bits, reductions
+from keras16.numerics import bits, reductions, rounding
 
 
 def sparse_cross_entropy(labels: Any, logits: Any) -> Any:
@@ -49,8 +49,14 @@ class _Softmax:
         top = bits.argmax(logits)
         self.is_top = ops.one_hot(top, classes, dtype=dtype)
         self.is_label = ops.one_hot(labels, classes, dtype=dtype)
-        shifted = logits - ops.max(logits, axis=-1, keepdims=True)
-        self.exponentials = ops.exp(shifted)
+        largest = ops.max(logits, axis=-1, keepdims=True)
+        shifted, error = rounding.two_sum(logits, -largest)
+        exponentials = ops.exp(shifted)
+        # What rounded differences are off by: 2**-8 at -16, and so would exp be.
+        # Where the difference overflows, the error is not finite and exp is 0.
+        error = ops.where(exponentials > 0, error, ops.zeros_like(error))
+        # Not exp(error): XLA would make exp(shifted + error) of the product.
+        self.exponentials = exponentials + exponentials * ops.expm1(error)
         # Below 1 each, and 0 in place of the largest.
         self.rest = _row_sum(self.exponentials * (1 - self.is_top))
         of_label = _row_sum(ops.where(self.is_label > 0, shifted, 0))

@@ -6,4 +6,4 @@ from __future__ import annotations
 def build(learning_rate: float, steps: int) -> float:
     """The learning rate itself, which Keras keeps as a variable."""
     del steps
-    return learning_rate
+    return float(learning_rate)

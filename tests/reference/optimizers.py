@@ -64,3 +64,11 @@ def adam(
         weight = weight - shrunk - corrected * first / (np.sqrt(used) + epsilon)
         path.append(weight)
     return np.array(path)
+
+
+def adam_velocity(gradients, beta_2):
+    """The second moment after all of some gradients, its bias corrected."""
+    second = np.zeros(gradients.shape[1:])
+    for gradient in gradients:
+        second = beta_2 * second + (1 - beta_2) * gradient**2
+    return second / (1 - beta_2 ** len(gradients))

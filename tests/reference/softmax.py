@@ -14,10 +14,10 @@ def cross_entropy(labels, logits):
     others[rows, labels] = 0
     rest = others.sum(axis=-1)
     own = exponentials[rows, labels]
-    top = others.max(axis=-1)
     # log(total / own) without cancellation where the label is far ahead.
-    ahead = np.log1p(rest / np.where(own > 0, own, 1))
+    is_ahead = own >= 0.5
+    ahead = np.log1p(rest / np.where(is_ahead, own, 1))
     behind = np.log(total[:, 0]) - shifted[rows, labels]
     gradients = others / total
     gradients[rows, labels] = -rest / total[:, 0]
-    return np.where(own > top, ahead, behind), gradients
+    return np.where(is_ahead, ahead, behind), gradients
