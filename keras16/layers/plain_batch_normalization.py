@@ -66,4 +66,3 @@ class PlainBatchNormalization(keras.layers.BatchNormalization):
         shape = [1] * self.input_spec.ndim
         shape[self.axis] = -1
         return ops.reshape(vector, shape)
-

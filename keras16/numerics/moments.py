@@ -69,9 +69,7 @@ def shrunk(x: Any, share: Scaled, random: Any) -> Any:
     return fixed.added_by_chance(x, addend, random)
 
 
-def _with_square_more(
-    root: Any, old: Any, gap: Scaled, scale: Any, random: Any
-) -> Any:
+def _with_square_more(root: Any, old: Any, gap: Scaled, scale: Any, random: Any) -> Any:
     """The root of its square and of what is added to that.
 
     Args:
@@ -134,4 +132,3 @@ def _hypot_at(scale: Any, root: Any, floor: Scaled) -> Any:
 def _floor_at(floor: Scaled, scale: Any) -> Any:
     power = bits.power_of_two(floor.exponent + _log2(scale), bits.name_of(scale))
     return floor.value * power
-

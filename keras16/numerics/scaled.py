@@ -77,7 +77,9 @@ def of_word(word: Any, dtype: str) -> Scaled:
     dropped = WORD_MANTISSA - form.mantissa
     nearest = word + (1 << (dropped - 1))
     field = ops.right_shift(nearest, WORD_MANTISSA)
-    fraction = ops.bitwise_and(ops.right_shift(nearest, dropped), ~(-1 << form.mantissa))
+    fraction = ops.bitwise_and(
+        ops.right_shift(nearest, dropped), ~(-1 << form.mantissa)
+    )
     raw = ops.where(field > 0, fraction + ((form.bias - 1) << form.mantissa), 0)
     value = bits.reinterpreted(ops.cast(raw, "int16"), dtype)
     return Scaled(value, field - (WORD_BIAS - 1))

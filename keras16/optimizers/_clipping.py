@@ -19,7 +19,9 @@ def to_norm(gradients: Sequence[Any], limit: float) -> list[Any]:
     """
     norm = norms.euclidean(gradients)
     wanted = scaled.number(limit, bits.name_of(gradients[0]))
-    value = wanted.value / ops.where(norm.value == 0, ops.ones_like(norm.value), norm.value)
+    value = wanted.value / ops.where(
+        norm.value == 0, ops.ones_like(norm.value), norm.value
+    )
     factor = scaled.Scaled(value, wanted.exponent - norm.exponent)
     short = ops.logical_or(factor.collapsed() >= 1, norm.value == 0)
     return [ops.where(short, g, _times(g, factor)) for g in gradients]

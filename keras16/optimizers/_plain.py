@@ -59,9 +59,7 @@ PLAIN = {
             keras.optimizers.RMSprop,
             {"learning_rate": 1e-3, "momentum": 0.0, "epsilon": 1e-4},
         ),
-        Plain(
-            "adam", keras.optimizers.Adam, {"learning_rate": 1e-3, "epsilon": 1e-4}
-        ),
+        Plain("adam", keras.optimizers.Adam, {"learning_rate": 1e-3, "epsilon": 1e-4}),
     )
 }
 

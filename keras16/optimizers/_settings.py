@@ -51,8 +51,6 @@ def filled(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, A
     }
 
 
-def weight_decay(
-    defaults: Mapping[str, Any], given: Mapping[str, Any]
-) -> float | None:
+def weight_decay(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> float | None:
     """The decay that was given; 0 takes the optimizer's own, if it has one."""
     return given.get("weight_decay") or defaults.get("weight_decay")

@@ -100,9 +100,7 @@ class SixteenBit:
             )
         from keras16 import schedules
 
-        is_schedule = isinstance(
-            value, keras.optimizers.schedules.LearningRateSchedule
-        )
+        is_schedule = isinstance(value, keras.optimizers.schedules.LearningRateSchedule)
         self._learning_rate = schedules.get(value) if is_schedule else value
 
     @property
