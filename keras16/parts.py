@@ -52,7 +52,7 @@ def with_layers(model: keras.Model, parts: str) -> keras.Model:
 
     def swapped(layer: keras.layers.Layer) -> keras.layers.Layer:
         cls = swaps.get(type(layer), type(layer))
-        return cls.from_config(layer.get_config())
+        return cls.from_config(layer.get_config())  # type: ignore[attr-defined]
 
     twin = keras.models.clone_model(model, clone_function=swapped)
     for old, new in zip(model.layers, twin.layers, strict=True):

@@ -48,8 +48,3 @@ def move_weight_averages(optimizer: Any) -> None:
             lambda: optimizer._overwrite_model_variables_with_average_value(variables),
             lambda: None,
         )
-
-
-def update_past(cls: type, optimizer: Any, grads: Any, variables: Any, rate: Any):
-    """`_backend_update_step` of the classes after one of Keras' optimizers."""
-    super(cls, optimizer)._backend_update_step(grads, variables, rate)  # type: ignore[misc]

@@ -62,8 +62,8 @@ def get(identifier: Any) -> Any:
     if isinstance(stock, SixteenBit):
         return stock
     name = type(stock).__name__
-    ours = globals().get(name)
-    if not ours or type(stock) not in ours.__mro__:
+    ours: Any = globals().get(name, object)
+    if name not in __all__ or type(stock) not in ours.__mro__:
         reason = REFUSED.get(name, "choose another, or write its update in 16 bits")
         raise UserError(f"keras16 has no 16-bit {name}: {reason}.")
     return ours.from_config(_config(stock))

@@ -8,7 +8,8 @@ from typing import Any
 from keras import ops
 
 from keras16.backend import optimizer as private
-from keras16.numerics import bits, fixed
+from keras16.numerics import fixed
+from keras16.optimizers._group import Group
 
 
 def build(optimizer: Any, variables: Sequence[Any]) -> None:
@@ -28,47 +29,43 @@ def apply(optimizer: Any, gradients: Sequence[Any], variables: Sequence[Any]) ->
     """
     steps = optimizer.gradient_accumulation_steps
     is_update = (optimizer._iterations + 1) % steps == 0
-    sums = [
-        _sum(optimizer, ops.cast(private.dense(g), bits.name_of(v)), v)
-        for g, v in zip(gradients, variables, strict=True)
-    ]
+    of = {id(v): g for g, v in zip(gradients, variables, strict=True)}
+    groups = optimizer.groups(variables)
+    sums = [_sum(optimizer, group, of) for group in groups]
 
     def update() -> None:
-        means = [_mean(sum_[0], steps) for sum_ in sums]
-        means = optimizer._clip_gradients(means)
-        optimizer._apply_weight_decay(variables)
-        optimizer._backend_update_step(means, variables, optimizer.learning_rate)
-        _store(optimizer, variables, [tuple(map(ops.zeros_like, s)) for s in sums])
+        mean: dict[int, Any] = {}
+        for group, (held, _) in zip(groups, sums, strict=True):
+            means = group.parts(held * (2 ** _power_above(steps) / steps))
+            mean.update(zip(map(id, group.variables), means, strict=True))
+        clipped = optimizer._clip_gradients([mean[id(v)] for v in variables])
+        optimizer._backend_update_step(clipped, variables, optimizer.learning_rate)
+        _store(optimizer, groups, [tuple(map(ops.zeros_like, sum_)) for sum_ in sums])
 
-    ops.cond(is_update, update, lambda: _store(optimizer, variables, sums))
+    ops.cond(is_update, update, lambda: _store(optimizer, groups, sums))
     if optimizer.use_ema:
         private.move_weight_averages(optimizer)
 
 
-def _sum(optimizer: Any, gradient: Any, variable: Any) -> tuple[Any, Any]:
-    """The accumulator and its fraction with one more gradient added."""
-    slot = optimizer.slot(optimizer._accumulated_gradients, variable)
-    fraction = optimizer.slot(optimizer.accumulated_fractions, variable)
-    held = ops.convert_to_tensor(slot)
+def _sum(optimizer: Any, group: Group, gradients: dict[int, Any]) -> tuple[Any, Any]:
+    """The accumulators and their fractions with one more gradient added."""
+    held = group.read(optimizer._accumulated_gradients)
+    found = [private.dense(gradients[id(v)]) for v in group.variables]
+    gradient = ops.cast(group.flat(found), group.dtype)
     share = -_power_above(optimizer.gradient_accumulation_steps)
     sum_ = fixed.total(
-        fixed.fixed(held, ops.convert_to_tensor(fraction)),
+        fixed.fixed(held, group.read(optimizer.accumulated_fractions)),
         fixed.fixed(gradient, exponent=share),
     )
-    rounded, left = fixed.nearest(sum_, bits.name_of(held))
+    rounded, left = fixed.nearest(sum_, group.dtype)
     return fixed.finite_or_sum(rounded, held, gradient), left
-
-
-def _mean(sum_: Any, steps: int) -> Any:
-    return sum_ * (2 ** _power_above(steps) / steps)
 
 
 def _power_above(steps: int) -> int:
     return (steps - 1).bit_length()
 
 
-def _store(optimizer: Any, variables: Sequence[Any], sums: Sequence[Any]) -> None:
-    for variable, (held, left) in zip(variables, sums, strict=True):
-        slots = optimizer._accumulated_gradients, optimizer.accumulated_fractions
-        optimizer.slot(slots[0], variable).assign(held)
-        optimizer.slot(slots[1], variable).assign(left)
+def _store(optimizer: Any, groups: Sequence[Group], sums: Sequence[Any]) -> None:
+    for group, (held, left) in zip(groups, sums, strict=True):
+        group.write(optimizer._accumulated_gradients, held)
+        group.write(optimizer.accumulated_fractions, left)

@@ -7,7 +7,8 @@ from typing import Any
 
 from keras import ops
 
-from keras16.numerics import bits, fixed, moments, scaled
+from keras16.numerics import fixed, moments, scaled
+from keras16.optimizers._group import Group
 
 
 def build(optimizer: Any, variables: Sequence[Any]) -> None:
@@ -19,28 +20,19 @@ def build(optimizer: Any, variables: Sequence[Any]) -> None:
         ]
 
 
-def update(optimizer: Any, variables: Sequence[Any]) -> None:
+def update(optimizer: Any, group: Group) -> None:
     """Moves each average towards its weight; the first step puts it there."""
     averages = optimizer._model_variables_moving_average
-    for variable, average, slot in zip(
-        variables, averages, optimizer.average_fractions, strict=True
-    ):
-        if average is not None:
-            _update_one(optimizer, variable, average, slot)
-
-
-def _update_one(optimizer: Any, variable: Any, average: Any, slot: Any) -> None:
-    weight, mean = ops.convert_to_tensor(variable), ops.convert_to_tensor(average)
-    share = _share(optimizer, bits.name_of(weight))
-    addend = moments.way(mean, weight, share)
+    average = group.read(averages)
+    addend = moments.way(average, group.read_weights(), _share(optimizer, group.dtype))
     sum_ = fixed.total(
-        fixed.fixed(mean, ops.convert_to_tensor(slot)),
+        fixed.fixed(average, group.read(optimizer.average_fractions)),
         fixed.fixed(addend.value, exponent=addend.exponent),
-        optimizer.random(variable, 3),
+        optimizer.random(group, 7),
     )
-    moved, fraction = fixed.nearest(sum_, bits.name_of(weight))
-    average.assign(fixed.finite_or_sum(moved, mean, addend.value))
-    slot.assign(fraction)
+    moved, fraction = fixed.nearest(sum_, group.dtype)
+    group.write(averages, fixed.finite_or_sum(moved, average, addend.value))
+    group.write(optimizer.average_fractions, fraction)
 
 
 def _share(optimizer: Any, dtype: str) -> scaled.Scaled:

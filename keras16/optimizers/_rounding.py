@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from keras import ops
-
 from keras16.errors import UserError
-from keras16.numerics import bits, fixed
+from keras16.numerics import fixed, noise
 from keras16.numerics.scaled import Scaled
+from keras16.optimizers._group import Group
 
 
 class Rounding(Protocol):
@@ -18,8 +17,8 @@ class Rounding(Protocol):
     def build(self, optimizer: Any, variables: Sequence[Any]) -> None:
         """Adds the slots that it needs to a built optimizer."""
 
-    def subtract(self, optimizer: Any, variable: Any, steps: Sequence[Scaled]) -> None:
-        """Takes some steps off a 16-bit variable of the optimizer."""
+    def subtract(self, optimizer: Any, group: Group, steps: Sequence[Scaled]) -> None:
+        """Takes some steps off the variables of a group."""
 
 
 class NearestRounding:
@@ -28,12 +27,12 @@ class NearestRounding:
     def build(self, optimizer: Any, variables: Sequence[Any]) -> None:
         """Needs no slot."""
 
-    def subtract(self, optimizer: Any, variable: Any, steps: Sequence[Scaled]) -> None:
+    def subtract(self, optimizer: Any, group: Group, steps: Sequence[Scaled]) -> None:
         """The steps are added up first: together they may be enough."""
         step = steps[0].collapsed()
         for other in steps[1:]:
             step = step + other.collapsed()
-        optimizer.assign_sub(variable, step)
+        group.write_weights(group.read_weights() - step)
 
 
 class KahanRounding:
@@ -52,22 +51,20 @@ class KahanRounding:
             optimizer.add_fraction(variable, "compensation") for variable in variables
         ]
 
-    def subtract(self, optimizer: Any, variable: Any, steps: Sequence[Scaled]) -> None:
+    def subtract(self, optimizer: Any, group: Group, steps: Sequence[Scaled]) -> None:
         """Weight and compensation together lose exactly the steps' 27 bits."""
-        slot = optimizer.slot(optimizer.compensations, variable)
-        weight = ops.convert_to_tensor(variable)
-        random = optimizer.random(variable)
-        sum_ = _less(weight, ops.convert_to_tensor(slot), steps, random)
-        rounded, fraction = fixed.nearest(sum_, bits.name_of(weight))
-        optimizer.assign(variable, _checked(rounded, weight, steps))
-        optimizer.assign(slot, fraction)
+        weight, kept = group.read_weights(), group.read(optimizer.compensations)
+        sum_ = _less(weight, kept, steps, optimizer.random(group))
+        rounded, fraction = fixed.nearest(sum_, group.dtype)
+        group.write_weights(_checked(rounded, weight, steps))
+        group.write(optimizer.compensations, fraction)
 
 
 class StochasticRounding:
     """Up or down by chance, so that the expected weight is the exact one.
 
-    Needs no slot. The chance is a hash of the optimizer's seed, the step, the
-    variable and the element (see `numerics.noise`).
+    Needs no slot. The chance is a hash of the optimizer's seed, the step and
+    the place of the element (see `numerics.noise`).
 
     Source: Gupta et al., arXiv 1502.02551, section 3.
     """
@@ -75,14 +72,12 @@ class StochasticRounding:
     def build(self, optimizer: Any, variables: Sequence[Any]) -> None:
         """Needs no slot."""
 
-    def subtract(self, optimizer: Any, variable: Any, steps: Sequence[Scaled]) -> None:
+    def subtract(self, optimizer: Any, group: Group, steps: Sequence[Scaled]) -> None:
         """The sum is exact to 2**-16 of a last place, and so is the chance."""
-        weight = ops.convert_to_tensor(variable)
-        random = optimizer.random(variable)
+        weight, random = group.read_weights(), optimizer.random(group)
         sum_ = _less(weight, None, steps, random)
-        name = bits.name_of(weight)
-        rounded = fixed.by_chance(sum_, name, fixed.noise.again(random))
-        optimizer.assign(variable, _checked(rounded, weight, steps))
+        rounded = fixed.by_chance(sum_, group.dtype, noise.again(random))
+        group.write_weights(_checked(rounded, weight, steps))
 
 
 ROUNDINGS: dict[str, Rounding] = {

@@ -14,16 +14,18 @@ from keras16.backend import optimizer as private
 from keras16.numerics import bits, moments, noise, scaled, tables
 from keras16.numerics.scaled import Scaled
 from keras16.optimizers import _accumulation, _averaging, _clipping, _rounding
+from keras16.optimizers._group import Group, grouped
 from keras16.optimizers._rate import Rate, word_of
 
-# Draws for one variable in one step: its weight, and up to seven averages.
+# Draws for one group in one step: its weights, and up to seven averages.
 _DRAWS = 8
 
 
 class SixteenBit:
     """A mixin before one of Keras' optimizers.
 
-    A 16-bit variable is given `_sixteen_step`; any other one Keras' own update.
+    16-bit variables are given `_sixteen_step`, as one vector (see `_group`); any
+    other one Keras' own update.
     The learning rate is an int32 word (see `_rate`), so that 1e-8 is not 0, and
     neither rate, step nor weight decay is rounded before they meet the weight.
 
@@ -59,12 +61,10 @@ class SixteenBit:
             self._rate_word = self._scalar(scaled.word(rate), "learning_rate")
 
     def build(self, variables: Sequence[Any]) -> None:
-        if self.built:  # type: ignore[has-type]
+        if self.built:  # type: ignore[attr-defined]
             return
         super().build(variables)  # type: ignore[misc]
-        narrow = [v for v in variables if _is_narrow(v)]
-        self._narrow = len(narrow)
-        if not narrow:
+        if not any(_is_narrow(v) for v in variables):
             return
         self._rounding.build(self, variables)
         _averaging.build(self, variables)
@@ -112,25 +112,49 @@ class SixteenBit:
 
     # One step
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        word = word_of(learning_rate)
-        if not _is_narrow(variable):
-            rate = ops.view(ops.convert_to_tensor(word), "float32")
-            super().update_step(gradient, variable, rate)  # type: ignore[misc]
-            return
-        dtype = bits.name_of(variable)
-        rate = scaled.of_word(ops.convert_to_tensor(word), dtype)
-        gradient = ops.cast(private.dense(gradient), dtype)
-        steps = [self._sixteen_step(gradient, variable, rate)]
-        decay = self._decay(variable)
-        if decay:
-            weight = scaled.normal(ops.convert_to_tensor(variable))
-            steps.append(rate.times(scaled.number(decay, dtype)).times(weight))
-        self._rounding.subtract(self, variable, steps)
+    def _backend_update_step(self, gradients: Any, variables: Any, rate: Any) -> None:
+        pairs = list(zip(gradients, variables, strict=True))
+        wide = [(g, v) for g, v in pairs if not _is_narrow(v)]
+        word = ops.convert_to_tensor(word_of(rate))
+        if wide:
+            float32 = ops.view(word, "float32")
+            super()._backend_update_step(*zip(*wide, strict=True), float32)  # type: ignore[misc]
+        narrow = {id(v): g for g, v in pairs if _is_narrow(v)}
+        for group in self.groups(v for _, v in pairs if id(v) in narrow):
+            found = [private.dense(narrow[id(v)]) for v in group.variables]
+            gradient = ops.cast(group.flat(found), group.dtype)
+            self._update_group(group, gradient, word)
 
-    def _sixteen_step(self, gradient: Any, variable: Any, rate: Scaled) -> Scaled:
-        """What to subtract from a 16-bit variable, of its shape."""
+    def _update_group(self, group: Group, gradient: Any, word: Any) -> None:
+        rate = scaled.of_word(word, group.dtype)
+        steps = [self._sixteen_step(gradient, group, rate)]
+        decay = self._decay(group.variables[0])
+        if decay:
+            weight = scaled.normal(group.read_weights())
+            steps.append(rate.times(scaled.number(decay, group.dtype)).times(weight))
+        self._rounding.subtract(self, group, steps)
+
+    def _sixteen_step(self, gradient: Any, group: Group, rate: Scaled) -> Scaled:
+        """What to subtract from the weights of some 16-bit variables.
+
+        Args:
+            gradient: Of all of them, as one vector.
+            group: The variables.
+            rate: The learning rate.
+
+        Returns:
+            Vector of the same length and dtype.
+        """
         raise NotImplementedError
+
+    def groups(self, variables: Any) -> list[Group]:
+        """The 16-bit ones of some variables, as they are updated together."""
+        narrow = [v for v in variables if _is_narrow(v)]
+        return grouped(self, narrow, self._group_key)
+
+    def _group_key(self, variable: Any) -> Any:
+        """What variables must have in common to be updated together."""
+        return self._decay(variable)
 
     def _decay(self, variable: Any) -> float:
         """The decoupled weight decay of a variable."""
@@ -152,7 +176,7 @@ class SixteenBit:
                 variable.assign(variable - variable * decay * rate)
 
     def _clip_gradients(self, gradients: Any) -> Any:
-        narrow = self._narrow and all(_is_narrow(g) for g in gradients)
+        narrow = all(_is_narrow(g) for g in gradients)
         if narrow and self.clipnorm:  # type: ignore[attr-defined]
             dense = [private.dense(g) for g in gradients]
             limit = self.clipnorm  # type: ignore[attr-defined]
@@ -163,38 +187,32 @@ class SixteenBit:
         return super()._clip_gradients(gradients)  # type: ignore[misc]
 
     def _backend_apply_gradients(self, gradients: Any, variables: Any) -> None:
-        if self._narrow and self.gradient_accumulation_steps:  # type: ignore[attr-defined]
+        narrow = all(_is_narrow(v) for v in variables)
+        if narrow and self.gradient_accumulation_steps:  # type: ignore[attr-defined]
             _accumulation.apply(self, gradients, variables)
         else:
             super()._backend_apply_gradients(gradients, variables)  # type: ignore[misc]
 
     def _update_model_variables_moving_average(self, variables: Any) -> None:
-        if self._narrow and self.use_ema:  # type: ignore[attr-defined]
-            _averaging.update(self, variables)
-        else:
+        wide = [v for v in variables if not _is_narrow(v)]
+        if wide or not self.use_ema:  # type: ignore[attr-defined]
             super()._update_model_variables_moving_average(variables)  # type: ignore[misc]
+            return
+        for group in self.groups(variables):
+            _averaging.update(self, group)
 
     # What a step is written with
 
-    def slot(self, slots: list[Any], variable: Any) -> Any:
-        """The slot of a variable in one of the optimizer's lists."""
-        return slots[private.index(self, variable)]
-
-    def slots(self, variable: Any, *lists: list[Any]) -> list[Any]:
-        """The slots of a variable and, as tensors, what they hold."""
-        found = [self.slot(each, variable) for each in lists]
-        return [*found, *(ops.convert_to_tensor(slot) for slot in found)]
-
-    def random(self, variable: Any, draw: int = 0) -> Any:
-        """Random int32 words for a variable in this step.
+    def random(self, group: Group, draw: int = 0) -> Any:
+        """Random int32 words for the elements of a group in this step.
 
         Args:
-            variable: Of the optimizer.
-            draw: 0 for the weight, 1 to 7 for the averages.
+            group: Of the optimizer.
+            draw: 0 for the weights, 1 to 7 for the averages.
         """
-        place = private.index(self, variable) * _DRAWS + draw
+        place = group.number * _DRAWS + draw
         key = noise.key(self.seed, self._iterations, place)  # type: ignore[attr-defined]
-        return noise.drawn(tuple(variable.shape), key)
+        return noise.drawn((group.size,), key)
 
     def by_step(
         self, name: str, function: Callable[[np.ndarray], np.ndarray], dtype: str
@@ -215,20 +233,20 @@ class SixteenBit:
         """(1 - beta) / (1 - beta**step): of an average over the steps so far."""
         return self.by_step(name, lambda t: (1 - beta) / seen(beta, t), dtype)
 
-    def moved_mean(self, slots: list[Any], variable: Any, gradient: Any) -> Any:
+    def moved_mean(self, slots: list[Any], group: Group, gradient: Any) -> Any:
         """Moves Adam's average of gradients, which needs no bias corrected."""
-        slot, mean = self.slots(variable, slots)
-        share = self.share("share_1", self.beta_1, bits.name_of(variable))  # type: ignore[attr-defined]
-        mean = moments.moved(mean, gradient, share, self.random(variable, 1))
-        self.assign(slot, mean)  # type: ignore[attr-defined]
+        share = self.share("share_1", self.beta_1, group.dtype)  # type: ignore[attr-defined]
+        random = self.random(group, 1)
+        mean = moments.moved(group.read(slots), gradient, share, random)
+        group.write(slots, mean)
         return mean
 
-    def moved_deviation(self, slots: list[Any], variable: Any, gradient: Any) -> Any:
+    def moved_deviation(self, slots: list[Any], group: Group, gradient: Any) -> Any:
         """Moves the root of Adam's average of squares, likewise."""
-        slot, root = self.slots(variable, slots)
-        share = self.share("share_2", self.beta_2, bits.name_of(variable))  # type: ignore[attr-defined]
-        root = moments.moved_root(root, gradient, share, self.random(variable, 2))
-        self.assign(slot, root)  # type: ignore[attr-defined]
+        share = self.share("share_2", self.beta_2, group.dtype)  # type: ignore[attr-defined]
+        random = self.random(group, 2)
+        root = moments.moved_root(group.read(slots), gradient, share, random)
+        group.write(slots, root)
         return root
 
     def add_fraction(self, variable: Any, name: str) -> Any:

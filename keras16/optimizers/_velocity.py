@@ -9,6 +9,7 @@ from keras import ops
 
 from keras16.numerics import bits, fixed, scaled
 from keras16.numerics.scaled import Scaled
+from keras16.optimizers._group import Group
 
 
 def build(optimizer: Any) -> None:
@@ -24,27 +25,26 @@ def build(optimizer: Any) -> None:
     optimizer.velocity_exponent = optimizer._scalar(exponent, "velocity_exponent")
 
 
-def moved(optimizer: Any, slots: Any, variable: Any, step: Scaled) -> Scaled:
+def moved(optimizer: Any, slots: Any, group: Group, step: Scaled) -> Scaled:
     """Velocity = momentum velocity + step, rounded by chance.
 
     Args:
         optimizer: Has `momentum`.
-        slots: Its velocities.
-        variable: Whose it is.
+        slots: All its velocities.
+        group: Whose they are.
         step: What is added to the velocity.
 
     Returns:
         The velocity as it is kept now.
     """
-    slot, velocity = optimizer.slots(variable, slots)
     exponent = ops.convert_to_tensor(optimizer.velocity_exponent)
     velocity = added(
-        velocity,
+        group.read(slots),
         optimizer.momentum,
         Scaled(step.value, step.exponent - exponent),
-        optimizer.random(variable, 1),
+        optimizer.random(group, 1),
     )
-    optimizer.assign(slot, velocity)
+    group.write(slots, velocity)
     return Scaled(velocity, exponent)
 
 

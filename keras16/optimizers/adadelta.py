@@ -7,9 +7,10 @@ from typing import Any
 
 import keras
 
-from keras16.numerics import bits, moments, scaled
+from keras16.numerics import moments, scaled
 from keras16.numerics.scaled import Scaled
 from keras16.optimizers import _settings
+from keras16.optimizers._group import Group
 from keras16.optimizers._sixteen import SixteenBit
 
 DEFAULTS = {"learning_rate": 1.0, "epsilon": 1e-7}
@@ -36,18 +37,17 @@ class Adadelta(SixteenBit, keras.optimizers.Adadelta):
     Source: Zeiler, arXiv 1212.5701, algorithm 1.
     """
 
-    def _sixteen_step(self, gradient: Any, variable: Any, rate: Scaled) -> Scaled:
-        dtype = bits.name_of(variable)
-        share = scaled.number(1 - self.rho, dtype)
-        floor = scaled.number(math.sqrt(self.epsilon), dtype)
-        slot, root = self.slots(variable, self._accumulated_grads)
-        root = moments.moved_root(root, gradient, share, self.random(variable, 1))
-        self.assign(slot, root)
-        slot, travelled = self.slots(variable, self._accumulated_delta_vars)
+    def _sixteen_step(self, gradient: Any, group: Group, rate: Scaled) -> Scaled:
+        share = scaled.number(1 - self.rho, group.dtype)
+        floor = scaled.number(math.sqrt(self.epsilon), group.dtype)
+        root = group.read(self._accumulated_grads)
+        root = moments.moved_root(root, gradient, share, self.random(group, 1))
+        group.write(self._accumulated_grads, root)
+        travelled = group.read(self._accumulated_delta_vars)
         direction = scaled.normal(moments.quotient_by_hypot(gradient, root, floor))
         step = direction.times(moments.hypot(travelled, floor))
         moved = moments.moved_root(
-            travelled, step.collapsed(), share, self.random(variable, 2)
+            travelled, step.collapsed(), share, self.random(group, 2)
         )
-        self.assign(slot, moved)
+        group.write(self._accumulated_delta_vars, moved)
         return rate.times(step)

@@ -11,6 +11,7 @@ from keras import ops
 from keras16.numerics import bits, moments, scaled
 from keras16.numerics.scaled import Scaled
 from keras16.optimizers import _settings
+from keras16.optimizers._group import Group
 from keras16.optimizers._sixteen import SixteenBit
 
 DEFAULTS = {"learning_rate": 1e-3, "epsilon": 1e-7}
@@ -47,10 +48,10 @@ class Adagrad(SixteenBit, keras.optimizers.Adagrad):
                 root = math.sqrt(self.initial_accumulator_value)
                 slot.assign(ops.full(slot.shape, root, dtype=slot.dtype))
 
-    def _sixteen_step(self, gradient: Any, variable: Any, rate: Scaled) -> Scaled:
-        slot, root = self.slots(variable, self._accumulators)
-        root = moments.grown_root(root, gradient, self.random(variable, 1))
-        self.assign(slot, root)
-        floor = scaled.number(math.sqrt(self.epsilon), bits.name_of(variable))
+    def _sixteen_step(self, gradient: Any, group: Group, rate: Scaled) -> Scaled:
+        root = group.read(self._accumulators)
+        root = moments.grown_root(root, gradient, self.random(group, 1))
+        group.write(self._accumulators, root)
+        floor = scaled.number(math.sqrt(self.epsilon), group.dtype)
         direction = moments.quotient_by_hypot(gradient, root, floor)
         return rate.times(Scaled(direction, 0))

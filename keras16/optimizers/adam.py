@@ -8,9 +8,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras16.numerics import bits, moments
+from keras16.numerics import moments
 from keras16.numerics.scaled import Scaled
 from keras16.optimizers import _settings
+from keras16.optimizers._group import Group
 from keras16.optimizers._sixteen import SixteenBit, seen
 
 DEFAULTS = {"learning_rate": 1e-3, "epsilon": 1e-7}
@@ -43,27 +44,27 @@ class Adam(SixteenBit, keras.optimizers.Adam):
     Source: Kingma and Ba, arXiv 1412.6980, algorithm 1.
     """
 
-    def _sixteen_step(self, gradient: Any, variable: Any, rate: Scaled) -> Scaled:
-        mean = self.moved_mean(self._momentums, variable, gradient)
-        root = self.moved_deviation(self._velocities, variable, gradient)
+    def _sixteen_step(self, gradient: Any, group: Group, rate: Scaled) -> Scaled:
+        mean = self.moved_mean(self._momentums, group, gradient)
+        root = self.moved_deviation(self._velocities, group, gradient)
         # Keras adds epsilon before the bias is corrected.
         floor = self.by_step(
             "floor",
             lambda t: self.epsilon / np.sqrt(seen(self.beta_2, t)),
-            bits.name_of(variable),
+            group.dtype,
         )
         if self.amsgrad:
-            root = self._largest(root, variable)
+            root = self._largest(root, group)
         return rate.times(Scaled(moments.quotient(mean, root, floor), 0))
 
-    def _largest(self, root: Any, variable: Any) -> Any:
+    def _largest(self, root: Any, group: Group) -> Any:
         """The largest root so far, as Keras takes it: its bias not corrected."""
-        slot, largest = self.slots(variable, self._velocity_hats)
+        largest = group.read(self._velocity_hats)
         correction = self.by_step(
             "correction",
             lambda t: np.sqrt(seen(self.beta_2, t)),
-            bits.name_of(variable),
+            group.dtype,
         ).collapsed()
         largest = ops.maximum(largest, root * correction)
-        self.assign(slot, largest)
+        group.write(self._velocity_hats, largest)
         return largest / correction

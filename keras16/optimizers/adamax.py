@@ -7,9 +7,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras16.numerics import bits, moments, scaled
+from keras16.numerics import moments, scaled
 from keras16.numerics.scaled import Scaled
 from keras16.optimizers import _settings
+from keras16.optimizers._group import Group
 from keras16.optimizers._sixteen import SixteenBit
 
 DEFAULTS = {"learning_rate": 1e-3, "epsilon": 1e-7}
@@ -37,13 +38,12 @@ class Adamax(SixteenBit, keras.optimizers.Adamax):
     Source: Kingma and Ba, arXiv 1412.6980, algorithm 2.
     """
 
-    def _sixteen_step(self, gradient: Any, variable: Any, rate: Scaled) -> Scaled:
-        dtype = bits.name_of(variable)
-        mean = self.moved_mean(self._m, variable, gradient)
-        slot, norm = self.slots(variable, self._u)
-        share = scaled.number(1 - self.beta_2, dtype)
-        norm = moments.shrunk(norm, share, self.random(variable, 2))
+    def _sixteen_step(self, gradient: Any, group: Group, rate: Scaled) -> Scaled:
+        mean = self.moved_mean(self._m, group, gradient)
+        norm = group.read(self._u)
+        share = scaled.number(1 - self.beta_2, group.dtype)
+        norm = moments.shrunk(norm, share, self.random(group, 2))
         norm = ops.maximum(norm, ops.abs(gradient))
-        self.assign(slot, norm)
-        floor = scaled.number(self.epsilon, dtype)
+        group.write(self._u, norm)
+        floor = scaled.number(self.epsilon, group.dtype)
         return rate.times(Scaled(moments.quotient(mean, norm, floor), 0))

@@ -10,6 +10,7 @@ from keras import ops
 from keras16.numerics import bits, moments, scaled
 from keras16.numerics.scaled import Scaled
 from keras16.optimizers import _settings
+from keras16.optimizers._group import Group
 from keras16.optimizers._sixteen import SixteenBit
 
 DEFAULTS = {"learning_rate": 1e-4}
@@ -37,13 +38,12 @@ class Lion(SixteenBit, keras.optimizers.Lion):
     Source: Chen et al., arXiv 2302.06675, program 2.
     """
 
-    def _sixteen_step(self, gradient: Any, variable: Any, rate: Scaled) -> Scaled:
-        dtype = bits.name_of(variable)
-        slot, momentum = self.slots(variable, self._momentums)
+    def _sixteen_step(self, gradient: Any, group: Group, rate: Scaled) -> Scaled:
+        momentum = group.read(self._momentums)
         scale = bits.scale_to_one(ops.maximum(ops.abs(momentum), ops.abs(gradient)))
         blend = self.beta_1 * (momentum * scale)
         direction = ops.sign(blend + (1 - self.beta_1) * (gradient * scale))
-        share = scaled.number(1 - self.beta_2, dtype)
-        moved = moments.moved(momentum, gradient, share, self.random(variable, 1))
-        self.assign(slot, moved)
+        share = scaled.number(1 - self.beta_2, group.dtype)
+        moved = moments.moved(momentum, gradient, share, self.random(group, 1))
+        group.write(self._momentums, moved)
         return rate.times(Scaled(direction, 0))

@@ -7,10 +7,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras16.backend import optimizer as private
-from keras16.numerics import bits, moments, scaled
+from keras16.numerics import moments, scaled
 from keras16.numerics.scaled import Scaled
 from keras16.optimizers import _settings
+from keras16.optimizers._group import Group
 from keras16.optimizers._sixteen import SixteenBit, seen
 
 DEFAULTS = {"learning_rate": 1e-3, "epsilon": 1e-7}
@@ -40,23 +40,15 @@ class Nadam(SixteenBit, keras.optimizers.Nadam):
     Source: Dozat, Incorporating Nesterov momentum into Adam (2016), algorithm 2.
     """
 
-    def _sixteen_step(self, gradient: Any, variable: Any, rate: Scaled) -> Scaled:
-        dtype = bits.name_of(variable)
-        mean = self.moved_mean(self._momentums, variable, gradient)
-        root = self.moved_deviation(self._velocities, variable, gradient)
-        old = self.by_step("old", self._weight_of_mean, dtype).collapsed()
-        new = self.by_step("new", self._weight_of_gradient, dtype).collapsed()
-        floor = scaled.number(self.epsilon, dtype)
+    def _sixteen_step(self, gradient: Any, group: Group, rate: Scaled) -> Scaled:
+        mean = self.moved_mean(self._momentums, group, gradient)
+        root = self.moved_deviation(self._velocities, group, gradient)
+        old = self.by_step("old", self._weight_of_mean, group.dtype).collapsed()
+        new = self.by_step("new", self._weight_of_gradient, group.dtype).collapsed()
+        floor = scaled.number(self.epsilon, group.dtype)
         direction = old * moments.quotient(mean, root, floor)
         direction = direction + new * moments.quotient(gradient, root, floor)
         return rate.times(Scaled(direction, 0))
-
-    def _backend_update_step(self, grads: Any, variables: Any, rate: Any) -> None:
-        if self._narrow:
-            # Past Keras' own, which multiplies its product of momentums here.
-            private.update_past(keras.optimizers.Nadam, self, grads, variables, rate)
-        else:
-            super()._backend_update_step(grads, variables, rate)
 
     def _momentum(self, step: Any) -> Any:
         return self.beta_1 * (1 - 0.5 * DECAY**step)

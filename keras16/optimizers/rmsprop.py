@@ -8,9 +8,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras16.numerics import bits, moments, scaled
+from keras16.numerics import moments, scaled
 from keras16.numerics.scaled import Scaled
 from keras16.optimizers import _settings, _velocity
+from keras16.optimizers._group import Group
 from keras16.optimizers._sixteen import SixteenBit
 
 DEFAULTS = {"learning_rate": 1e-3, "momentum": 0.0, "epsilon": 1e-7}
@@ -45,25 +46,24 @@ class RMSprop(SixteenBit, keras.optimizers.RMSprop):
             super().build(var_list)
             _velocity.build(self)
 
-    def _sixteen_step(self, gradient: Any, variable: Any, rate: Scaled) -> Scaled:
-        dtype = bits.name_of(variable)
-        share = scaled.number(1 - self.rho, dtype)
-        slot, root = self.slots(variable, self._velocities)
-        root = moments.moved_root(root, gradient, share, self.random(variable, 2))
-        self.assign(slot, root)
+    def _sixteen_step(self, gradient: Any, group: Group, rate: Scaled) -> Scaled:
+        share = scaled.number(1 - self.rho, group.dtype)
+        root = group.read(self._velocities)
+        root = moments.moved_root(root, gradient, share, self.random(group, 2))
+        group.write(self._velocities, root)
         if self.centered:
-            root = _difference_of_squares(root, self._mean(gradient, variable, share))
-        floor = scaled.number(math.sqrt(self.epsilon), dtype)
+            root = _difference_of_squares(root, self._mean(gradient, group, share))
+        floor = scaled.number(math.sqrt(self.epsilon), group.dtype)
         direction = moments.quotient_by_hypot(gradient, root, floor)
         step = rate.times(Scaled(direction, 0))
         if not self.momentum > 0:
             return step
-        return _velocity.moved(self, self._momentums, variable, step)
+        return _velocity.moved(self, self._momentums, group, step)
 
-    def _mean(self, gradient: Any, variable: Any, share: Scaled) -> Any:
-        slot, mean = self.slots(variable, self._average_gradients)
-        mean = moments.moved(mean, gradient, share, self.random(variable, 3))
-        self.assign(slot, mean)
+    def _mean(self, gradient: Any, group: Group, share: Scaled) -> Any:
+        mean = group.read(self._average_gradients)
+        mean = moments.moved(mean, gradient, share, self.random(group, 3))
+        group.write(self._average_gradients, mean)
         return ops.abs(mean)
 
 

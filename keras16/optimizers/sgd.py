@@ -9,6 +9,7 @@ import keras
 from keras16.numerics import scaled
 from keras16.numerics.scaled import Scaled
 from keras16.optimizers import _settings, _velocity
+from keras16.optimizers._group import Group
 from keras16.optimizers._sixteen import SixteenBit
 
 DEFAULTS = {"learning_rate": 1e-2, "momentum": 0.9, "nesterov": False}
@@ -43,15 +44,15 @@ class SGD(SixteenBit, keras.optimizers.SGD):
             super().build(variables)
             _velocity.build(self)
 
-    def _sixteen_step(self, gradient: Any, variable: Any, rate: Scaled) -> Scaled:
+    def _sixteen_step(self, gradient: Any, group: Group, rate: Scaled) -> Scaled:
         step = rate.times(scaled.normal(gradient))
         if self.momentum == 0:
             return step
-        velocity = _velocity.moved(self, self.momentums, variable, step)
+        velocity = _velocity.moved(self, self.momentums, group, step)
         if not self.nesterov:
             return velocity
         ahead = Scaled(step.value, step.exponent - velocity.exponent)
         again = _velocity.added(
-            velocity.value, self.momentum, ahead, self.random(variable, 2)
+            velocity.value, self.momentum, ahead, self.random(group, 2)
         )
         return Scaled(again, velocity.exponent)

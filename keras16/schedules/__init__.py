@@ -36,7 +36,7 @@ def get(schedule: keras.optimizers.schedules.LearningRateSchedule) -> Any:
     if isinstance(schedule, Tabulated):
         return schedule
     name = type(schedule).__name__
-    ours = globals().get(name)
+    ours: Any = globals().get(name, object)
     if name not in __all__ or type(schedule) not in ours.__mro__:
         raise UserError(
             f"keras16 can't compute {name} in 16 bits: derive it from "
