@@ -42,6 +42,7 @@ LAYERS = (
         "schedules",
     },
     {"precision", "registration"},
+    {"parts"},
     {"audit", "callbacks", "convert", "diagnosis", "served_model", "tolerance"},
     {"assembly"},
     {"training"},
@@ -52,7 +53,7 @@ LAYERS = (
     {"__main__"},
 )
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
-SIBLINGS = {("models", "layers")}
+SIBLINGS = {("models", "layers"), ("optimizers", "schedules")}
 PART_OF = {"datasets": "data"}  # one part: the folder and the class that it fills
 
 # Each of these is imported by the parts named here and by no other.
