@@ -84,8 +84,8 @@ def _pairs(
             f"layer {source.name!r} has other weights in the new precision: build the "
             "model in FILE.py:function instead."
         )
-    values = [ops.convert_to_numpy(v) for v in source.variables]
-    return list(zip(target.variables, values, strict=True))
+    found = [ops.convert_to_numpy(v) for v in source.variables]
+    return list(zip(target.variables, found, strict=True))
 
 
 def _statistics(layer: keras.layers.Layer) -> dict[str, np.ndarray]:

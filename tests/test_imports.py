@@ -240,7 +240,8 @@ def test_models_load_after_a_bare_import(tmp_path):
         "import sys, pathlib, keras16, keras\n"
         "for file in pathlib.Path(sys.argv[1]).iterdir():\n"
         "    model = keras.models.load_model(file)\n"
-        "    assert {str(each.dtype) for each in model.weights} <= {'float16', 'int16'}, file\n"
+        "    dtypes = {str(each.dtype) for each in model.weights}\n"
+        "    assert 'float16' in dtypes <= {'float16', 'int16'}, file\n"
         "    assert type(model.optimizer).__module__.startswith('keras16'), file"
     )
     run_python(program, str(tmp_path))

@@ -115,7 +115,7 @@ def test_summary():
         "test accuracy": "97.83 %",
         "test loss": "0.0712",
         "validation accuracy": "80.00 %",
-        "epochs": "3 of 5",
+        "epochs": "3 of 8",
         "epoch time": "3.12 s",
         "first epoch": "4.5 s",
         "compile time": "2 s",
@@ -143,7 +143,7 @@ def test_summary_leaves_out_what_there_is_not():
     )
     assert rows["status"] == "failed: loss is NaN"
     assert rows["purity"] == "not audited"
-    assert rows["epochs"] == "0 of 5"
+    assert rows["epochs"] == "0 of 8"
     assert not {"test accuracy", "test loss", "epoch time", "first epoch"} & set(rows)
 
 

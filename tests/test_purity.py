@@ -1,0 +1,128 @@
+"""The claim itself: no float above 16 bits in the training step of any part here."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import tensorflow as tf
+
+from keras16 import augmentation, training
+from keras16.audit import audit
+from keras16.backend import tensorflow as backend
+from keras16.study import Run
+from tests.runs import prepared
+
+OPTIMIZERS = {
+    "sgd": {"optimizer": "sgd"},
+    "nesterov": {"optimizer": "sgd", "nesterov": True, "schedule": "constant"},
+    "plain sgd": {"optimizer": "sgd", "momentum": 0.0, "weight_decay": 1e-4},
+    "rmsprop": {"optimizer": "rmsprop", "schedule": "constant"},
+    "rmsprop with momentum": {"optimizer": "rmsprop", "momentum": 0.9},
+    "adam": {"optimizer": "adam", "weight_decay": 1e-4},
+    "adam at a constant rate": {"optimizer": "adam", "schedule": "constant"},
+}
+
+
+def audited(**fields):
+    run = prepared(**fields)
+    return audit(run.model, *run.batch, precision=run.run.precision)
+
+
+@pytest.mark.parametrize("model", ["dnn", "cnn"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_step_of_float16_is_pure(model, optimizer):
+    report = audited(model=model, **OPTIMIZERS[optimizer])
+    assert report.pure, str(report)
+    assert report.wide == () and report.tensors > 150
+
+
+@pytest.mark.parametrize(
+    ("model", "optimizer"),
+    [
+        ("resnet8", "nesterov"),
+        ("resnet8", "rmsprop with momentum"),
+        ("resnet8", "adam"),
+        ("resnet20", "adam"),
+    ],
+)
+def test_a_step_of_a_residual_net_is_pure(model, optimizer):
+    fields = {"augmentation": "flip_shift", **OPTIMIZERS[optimizer]}
+    report = audited(model=model, **fields)
+    assert report.pure, str(report)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop with momentum", "adam"])
+def test_a_step_of_bfloat16_is_pure(optimizer):
+    report = audited(model="cnn", precision="bf16", **OPTIMIZERS[optimizer])
+    assert report.pure, str(report)
+
+
+@pytest.mark.parametrize("precision", ["32", "mixed", "mixed_bf16"])
+@pytest.mark.parametrize("model", ["dnn", "cnn"])
+def test_the_other_precisions_are_not(precision, model):
+    report = audited(model=model, precision=precision)
+    assert not report.pure
+    assert report.wide_tensors > 60
+
+
+def test_batches_of_every_size_are_pure():
+    for batch_size in (1, 7, 4000):
+        report = audited(model="cnn", batch_size=batch_size)
+        assert report.pure, str(report)
+
+
+@pytest.mark.parametrize("name", augmentation.NAMES)
+def test_the_loop_around_the_step_is_pure_as_well(tmp_path, name):
+    """Gathering, augmentation and the watch for NaN: no float above 16 bits at all."""
+    (tmp_path / "images.py").write_text(
+        "import numpy as np\n"
+        "def load():\n"
+        "    x = np.random.default_rng(0).normal(size=(40, 9, 9, 1))\n"
+        "    y = np.arange(40) % 2\n"
+        "    return (x, y), (x, y)\n"
+    )
+    run = prepared(
+        model="cnn",
+        dataset=f"{tmp_path}/images.py:load",
+        augmentation=name,
+        batch_size=4,
+    )
+    fit = training._Fit(run, training._Silent(), None)
+    assert isinstance(fit.loop, backend.Loop)
+    graph = fit.loop._steps.get_concrete_function().graph
+    nodes = [*graph.as_graph_def().node]
+    for function in graph.as_graph_def().library.function:
+        nodes += function.node_def
+    assert len(nodes) > 200
+    floats = {"float32", "float64"}
+    wide = {
+        node.name
+        for node in nodes
+        for attribute in node.attr.values()
+        if attribute.type and tf.as_dtype(attribute.type).name in floats
+    }
+    assert not {name for name in wide if not name.endswith("Const")}
+
+
+@pytest.mark.parametrize(("precision", "code"), [("16", 0), ("32", 1)])
+def test_the_command_line_says_so_too(precision, code):
+    done = subprocess.run(
+        [sys.executable, "-m", "keras16", "audit", "--json", "--model", "dnn"]
+        + ["--optimizer", "adam", "--precision", precision],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == code, done.stderr
+    report = json.loads(done.stdout)
+    assert report["precision"] == precision
+    assert (report["wide_tensors"] == 0) == (code == 0)
+    assert len(report["wide"]) == report["wide_tensors"] <= report["tensors"]
+    for tensor in report["wide"]:
+        assert {"operation", "dtype", "source"} <= set(tensor)
+
+
+def test_a_result_carries_the_audit_of_its_own_step():
+    run = Run(model="dnn", validation=0.9, epochs=1, precision="32")
+    result = training.fit(run)
+    assert result.audit.precision == "32" and result.audit.wide_tensors > 60
