@@ -87,8 +87,9 @@ def added_by_chance(x: Any, addend: Scaled, random: Any) -> Any:
         addend: Of the same shape and dtype.
         random: int32 words, one an element.
     """
-    sum_ = total(fixed(x), fixed(addend.value, exponent=addend.exponent), random)
-    result = by_chance(sum_, bits.name_of(x), noise.again(random))
+    step = fixed(addend.value, exponent=addend.exponent)
+    sum_ = total(fixed(x), step, noise.again(random))
+    result = by_chance(sum_, bits.name_of(x), random)
     return finite_or_sum(result, x, addend.value)
 
 
@@ -112,7 +113,7 @@ def _shifted(units: Any, shift: Any, random: Any) -> Any:
     if random is None:
         extra = ops.right_shift(ops.left_shift(1, shift), 1)
     else:
-        extra = noise.low(random, shift)
+        extra = noise.highest(random, shift)
     return ops.right_shift(units + extra, shift)
 
 

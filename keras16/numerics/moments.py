@@ -2,9 +2,7 @@
 
 To nearest, an average that moves by a share of 1/1000 stops within a quarter of its
 goal in float16, and one of 1/10,000 does not move at all. Rounded by chance each
-step is right on average; the noise that is left is about one third of a last place
-times the root of half the number of steps averaged over: 7 last places (0.4 %) for
-a share of 1/1000, a thirtieth of what a nearest rounding leaves out.
+step is right on average, and so are many steps (see `numerics.noise`).
 """
 
 from __future__ import annotations

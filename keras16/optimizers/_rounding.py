@@ -75,8 +75,8 @@ class StochasticRounding:
     def subtract(self, optimizer: Any, group: Group, steps: Sequence[Scaled]) -> None:
         """The sum is exact to 2**-16 of a last place, and so is the chance."""
         weight, random = group.read_weights(), optimizer.random(group)
-        sum_ = _less(weight, None, steps, random)
-        rounded = fixed.by_chance(sum_, group.dtype, noise.again(random))
+        sum_ = _less(weight, None, steps, noise.again(random))
+        rounded = fixed.by_chance(sum_, group.dtype, random)
         group.write_weights(_checked(rounded, weight, steps))
 
 

@@ -211,8 +211,8 @@ class SixteenBit:
             draw: 0 for the weights, 1 to 7 for the averages.
         """
         place = group.number * _DRAWS + draw
-        key = noise.key(self.seed, self._iterations, place)  # type: ignore[attr-defined]
-        return noise.drawn((group.size,), key)
+        key = noise.key(self.seed, place)
+        return noise.drawn((group.size,), key, self._iterations)  # type: ignore[attr-defined]
 
     def by_step(
         self, name: str, function: Callable[[np.ndarray], np.ndarray], dtype: str

@@ -7,7 +7,7 @@ from typing import Any
 
 from keras import ops
 
-from keras16.numerics import bits, fixed, scaled
+from keras16.numerics import bits, fixed, noise, scaled
 from keras16.numerics.scaled import Scaled
 from keras16.optimizers._group import Group
 
@@ -52,9 +52,9 @@ def added(velocity: Any, momentum: float, step: Scaled, random: Any) -> Any:
     """Momentum velocity + step, rounded once."""
     dtype = bits.name_of(velocity)
     lost = scaled.normal(velocity).times(scaled.number(1 - momentum, dtype))
-    sum_ = fixed.total(
-        fixed.fixed(velocity), fixed.fixed(-lost.value, exponent=lost.exponent), random
-    )
-    sum_ = fixed.total(sum_, fixed.fixed(step.value, exponent=step.exponent), random)
-    result = fixed.by_chance(sum_, dtype, fixed.noise.again(random))
+    sum_ = fixed.fixed(velocity)
+    for value, exponent in ((-lost.value, lost.exponent), step):
+        addend = fixed.fixed(value, exponent=exponent)
+        sum_ = fixed.total(sum_, addend, noise.again(random))
+    result = fixed.by_chance(sum_, dtype, random)
     return fixed.finite_or_sum(result, velocity, step.value)
