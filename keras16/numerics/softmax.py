@@ -1,4 +1,4 @@
-"""Softmax cross-entropy of integer labels in 16 bits, with its gradient."""
+"""Softmax, its logarithm and its cross-entropy in 16 bits, with their gradients."""
 
 from __future__ import annotations
 
@@ -7,7 +7,70 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras16.numerics import bits, reductions
+from keras16.numerics import bits, reductions, rounding
+
+
+def softmax(x: Any, axis: Any = -1) -> Any:
+    """Exponentials over their sum along one or several axes.
+
+    What the difference to the largest logit loses to rounding, up to 0.8 % of a
+    probability, is put back. The gradient is invariant to a constant added to the
+    incoming one: that of the largest logit is subtracted, so that a probability
+    near 1 doesn't cancel.
+
+    Args:
+        x: 16-bit logits; -inf gives 0.
+        axis: The axis or axes that add up to 1; None for all.
+
+    Returns:
+        Tensor of x's shape and dtype.
+    """
+
+    @ops.custom_gradient
+    def normalize(rows):
+        top = _top(rows)
+        exponentials = _exponentials(rows, top)
+        share = reductions.mean(exponentials, axis=-1, keepdims=True)
+        share = ops.where(share == 0, ops.ones_like(share), share)
+        outputs = reductions.over_count(exponentials / share, _length(rows))
+        is_top = bits.rounded(rows) == top
+
+        def backward(*upstream):
+            gradient = keras.tree.flatten(upstream)[0]
+            return _softmax_gradient(gradient, outputs, is_top)
+
+        return outputs, backward
+
+    return _along_last(normalize, x, axis)
+
+
+def log_softmax(x: Any, axis: Any = -1) -> Any:
+    """The logarithm of `softmax`, never infinite where the logits are finite.
+
+    Args:
+        x: 16-bit logits.
+        axis: As of `softmax`.
+    """
+
+    @ops.custom_gradient
+    def normalize(rows):
+        parts = _Softmax(rows, bits.argmax(rows))
+        logarithm = ops.log1p(parts.rest)
+        outputs = (rows - ops.max(rows, axis=-1, keepdims=True)) - logarithm
+
+        def backward(*upstream):
+            gradient = keras.tree.flatten(upstream)[0]
+            # Of the largest logit: g (1 - p) - p x (the others' g), uncancelled.
+            others = _row_sum(gradient * (1 - parts.is_top))
+            of_top = _row_sum(gradient * parts.is_top)
+            share = parts.exponentials / (1 + parts.rest)
+            at_top = of_top * (parts.rest / (1 + parts.rest)) - share * others
+            elsewhere = gradient - share * (of_top + others)
+            return ops.where(parts.is_top > 0, at_top, elsewhere)
+
+        return outputs, backward
+
+    return _along_last(normalize, x, axis)
 
 
 def sparse_cross_entropy(labels: Any, logits: Any) -> Any:
@@ -70,3 +133,46 @@ class _Softmax:
 def _row_sum(x: Any) -> Any:
     """[..., n] -> [..., 1], added inside a matrix product."""
     return reductions.last_axis_sum(x)
+
+
+def _softmax_gradient(gradient: Any, outputs: Any, is_top: Any) -> Any:
+    scale = bits.scale_to_one(ops.max(ops.abs(gradient), axis=-1, keepdims=True))
+    gradient = bits.rounded(gradient * scale)
+    of_top = ops.where(is_top, gradient, -ops.ones_like(gradient) * 2)
+    gradient = gradient - ops.max(of_top, axis=-1, keepdims=True)
+    mean = _row_sum(gradient * outputs)
+    return bits.rounded(outputs * (gradient - mean)) / scale
+
+
+def _exponentials(rows: Any, top: Any) -> Any:
+    """Exp(rows - top), as if the difference were not rounded."""
+    difference, error = rounding.two_sum(rows, ops.broadcast_to(-top, ops.shape(rows)))
+    exponentials = ops.exp(difference)
+    # The error of an infinite difference is no number; that of 0 is of no matter.
+    return ops.where(exponentials > 0, exponentials + exponentials * error, 0)
+
+
+def _top(rows: Any) -> Any:
+    """The largest of each row, or 0 for a row of -inf alone."""
+    top = ops.max(rows, axis=-1, keepdims=True)
+    return ops.where(ops.isinf(top), ops.zeros_like(top), top)
+
+
+def _length(rows: Any) -> Any:
+    return ops.shape(rows)[-1]
+
+
+def _along_last(function: Any, x: Any, axis: Any) -> Any:
+    """Function of [n, length], along any axes of a tensor."""
+    rank = len(x.shape)
+    given = axis if isinstance(axis, (tuple, list)) else (axis,)
+    axes = list(range(rank)) if axis is None else sorted(a % rank for a in given)
+    order = [*(a for a in range(rank) if a not in axes), *axes]
+    moved = x if order == list(range(rank)) else ops.transpose(x, order)
+    shape = ops.shape(moved)
+    length = 1
+    for size in shape[rank - len(axes) :]:
+        length = length * size
+    outputs = ops.reshape(function(ops.reshape(moved, (-1, length))), shape)
+    back = [order.index(a) for a in range(rank)]
+    return outputs if back == list(range(rank)) else ops.transpose(outputs, back)
