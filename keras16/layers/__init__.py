@@ -79,6 +79,7 @@ from keras16.layers.recurrent import (
 from keras16.layers.rescaling import Rescaling
 from keras16.layers.rms_normalization import RMSNormalization
 from keras16.layers.softmax import Softmax
+from keras16.layers.spectral_normalization import SpectralNormalization
 from keras16.layers.unit_normalization import UnitNormalization
 from keras16.layers.up_sampling import UpSampling2D
 
@@ -140,6 +141,7 @@ __all__ = [
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",
+    "SpectralNormalization",
     "UnitNormalization",
     "UpSampling2D",
 ]

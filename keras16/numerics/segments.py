@@ -110,7 +110,7 @@ def _rounded(digits: list[Any], dtype: str) -> Any:
     """Four int32 sums of digits -> their value in 16 bits, rounded to nearest."""
     digits = _carried(digits)
     negative = digits[-1] < 0
-    sign = ops.where(negative, -1, 1)
+    sign = 1 - 2 * ops.cast(negative, "int32")
     first, second, third, fourth = _carried([sign * digit for digit in digits])
     # Beyond 2**17 the value is infinite however large it is.
     fourth = ops.minimum(fourth, 1 << 11)
