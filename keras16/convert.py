@@ -11,6 +11,7 @@ from keras import ops
 from keras16 import registration
 from keras16.errors import UserError
 from keras16.layers.batch_normalization import BatchNormalization
+from keras16.numerics import bits
 from keras16.precision import Precision
 
 
@@ -59,6 +60,9 @@ def transfer(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
     values = {v.name: ops.convert_to_numpy(v) for v in source.variables}
     if isinstance(target, BatchNormalization) and "moving_variance" in values:
         values["moving_deviation"] = np.sqrt(values["moving_variance"])
+    if bits.is_16_bit(target.compute_dtype):
+        # What a layer of ours keeps in another form than Keras' of the same name.
+        values = getattr(target, "values_from", dict)(values)
     for variable in target.variables:
         if variable.name not in values:
             continue

@@ -11,19 +11,28 @@ UNIT = 2.0**-11
 SUBNORMAL = 2.0**-25  # half the smallest number: what rounding alone may cost
 
 
-def error(got, exact):
+def error(got, exact, floor=0.0):
     """The largest error, in units of the larger of the number and the tensor's rms.
 
-    An rms below 0.05 counts as that: some gradients are 0 by symmetry.
+    Args:
+        got: Array.
+        exact: Array of the same shape.
+        floor: What an rms of next to nothing counts as: some gradients are 0 by
+            symmetry, and rounding is as large as others'.
     """
     got, exact = np.asarray(got, "float64"), np.asarray(exact, "float64")
     if not exact.size:
         return 0.0
     assert got.shape == exact.shape
     assert np.isfinite(got).all(), "not finite"
-    scale = np.maximum(np.abs(exact), np.sqrt(np.mean(exact**2)))
+    level = rms(exact)
+    scale = np.maximum(np.abs(exact), level if level > 1e-9 else floor)
     excess = np.maximum(np.abs(got - exact) - SUBNORMAL, 0)
-    return float(np.max(excess / np.maximum(scale, 0.05))) / UNIT
+    return float(np.max(excess / np.maximum(scale, 1e-300))) / UNIT
+
+
+def rms(x):
+    return float(np.sqrt(np.mean(np.square(x)))) if np.size(x) else 0.0
 
 
 def inputs_of(case, rng, batch=4, magnitude=1.0, offset=0.0):
@@ -104,4 +113,5 @@ def errors(
         sixteen, case, arrays, upstream, compiled=compiled, **options
     )
     want = value_and_gradients(exact, case, arrays, upstream, compiled=False, **options)
-    return [error(g, w) for g, w in zip(got, want, strict=True)]
+    floor = max(rms(w) for w in want)
+    return [error(g, w, floor) for g, w in zip(got, want, strict=True)]

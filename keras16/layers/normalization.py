@@ -96,7 +96,19 @@ class Normalization(keras.layers.Normalization):
         kept = (self.adapt_mean, self.mean_residual, self.deviation)
         for variable, part in zip(kept, parts, strict=True):
             variable.assign(part)
+        # Not read here: it is for whoever knows Keras' layer, as far as it goes.
+        largest = 65504.0 if self.compute_dtype == "float16" else None
+        variance = np.clip(variance, None, largest)
         self.adapt_variance.assign(bits.host_cast(variance, self.compute_dtype))
+
+    def values_from(self, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The weights of this layer, by name, from those of Keras' own."""
+        if "deviation" in values or "variance" not in values:
+            return values
+        parts = _in_parts(values["mean"], values["variance"], self.compute_dtype)
+        names = ("mean", "mean_residual", "deviation")
+        rest = {"count": values["count"]} if "count" in values else {}
+        return rest | dict(zip(names, parts, strict=True))
 
 
 class _Moments:

@@ -129,13 +129,14 @@ class _Rule:
         return ops.max(x, axis=self.axes, keepdims=True)
 
     def _inverse(self, square: Any, exponent: Any) -> Any:
-        """1 / sqrt(square + epsilon 4**exponent), or 1 for 0."""
+        """1 / sqrt(square + epsilon 4**exponent), or 0 for 0."""
         floor = ops.cast(math.sqrt(self.epsilon), square.dtype)
         floor = bits.times_power_of_two(
             ops.broadcast_to(floor, ops.shape(exponent)), exponent
         )
         spread = norms.hypot(ops.sqrt(ops.maximum(square, 0)), floor)
-        return 1 / ops.where(spread == 0, ops.ones_like(spread), spread)
+        inverse = 1 / ops.where(spread == 0, ops.ones_like(spread), spread)
+        return ops.where(spread == 0, ops.zeros_like(inverse), inverse)
 
 
 class _Centered(_Rule):

@@ -93,6 +93,23 @@ def last_axis_sum(x: Any) -> Any:
     return ops.matmul(x, ops.ones((x.shape[-1], 1), dtype=x.dtype))
 
 
+def weighted_last_axis_sum(x: Any, exponent: Any) -> Any:
+    """[..., n] 16-bit -> [..., 1]: 2**-exponent times the sum, rounded once."""
+    weight = small_power_of_two(exponent, bits.name_of(x))
+    return ops.matmul(x, ops.broadcast_to(weight, (ops.shape(x)[-1], 1)))
+
+
+def exponent_of_count(n: Any, spare: int = 0) -> Any:
+    """Log2(n) rounded up, less `spare`, at least 0.
+
+    The sum of n numbers below 1, times 2**-that, is at most 2**spare.
+    """
+    exponent = _ceiling_of_log2(n)
+    if isinstance(exponent, int):
+        return max(exponent - spare, 0)
+    return ops.maximum(exponent - spare, 0)
+
+
 def over_count(x: Any, n: Any) -> Any:
     """X / n for a whole number n that may itself be beyond the format."""
     exponent = _ceiling_of_log2(n)

@@ -16,7 +16,8 @@ def softmax(x: Any, axis: Any = -1) -> Any:
     What the difference to the largest logit loses to rounding, up to 0.8 % of a
     probability, is put back. The gradient is invariant to a constant added to the
     incoming one: that of the largest logit is subtracted, so that a probability
-    near 1 doesn't cancel.
+    near 1 doesn't cancel. A probability below 6e-5 of the largest is right to 6e-8
+    of it: there the exponentials are subnormal.
 
     Args:
         x: 16-bit logits; -inf gives 0.
@@ -30,16 +31,14 @@ def softmax(x: Any, axis: Any = -1) -> Any:
     def normalize(rows):
         top = _top(rows)
         exponentials = _exponentials(rows, top)
-        share = reductions.mean(exponentials, axis=-1, keepdims=True)
-        share = ops.where(share == 0, ops.ones_like(share), share)
-        outputs = reductions.over_count(exponentials / share, _length(rows))
         is_top = bits.rounded(rows) == top
+        total = _Total(exponentials)
 
         def backward(*upstream):
             gradient = keras.tree.flatten(upstream)[0]
-            return _softmax_gradient(gradient, outputs, is_top)
+            return _softmax_gradient(gradient, exponentials, total, is_top)
 
-        return outputs, backward
+        return total.divide(exponentials), backward
 
     return _along_last(normalize, x, axis)
 
@@ -135,13 +134,44 @@ def _row_sum(x: Any) -> Any:
     return reductions.last_axis_sum(x)
 
 
-def _softmax_gradient(gradient: Any, outputs: Any, is_top: Any) -> Any:
+class _Total:
+    """The sum of each row of exponentials, times a power of two that keeps it small.
+
+    The powers are 1 for rows of up to 4,096.
+    """
+
+    def __init__(self, exponentials: Any) -> None:
+        length = ops.shape(exponentials)[-1]
+        self.exponent = reductions.exponent_of_count(length, spare=12)
+        self.sum = self.of(exponentials)
+        self.sum = ops.where(self.sum == 0, ops.ones_like(self.sum), self.sum)
+
+    def of(self, rows: Any) -> Any:
+        """The sum of other rows, times the same power."""
+        return reductions.weighted_last_axis_sum(rows, self.exponent)
+
+    def divide(self, rows: Any, times: int = 1) -> Any:
+        """Rows over the true sum, times a power of two."""
+        quotient = rows / (self.sum * (1 / times))
+        if isinstance(self.exponent, int) and not self.exponent:
+            return quotient
+        power = reductions.small_power_of_two(self.exponent, bits.name_of(rows))
+        return quotient * power
+
+
+def _softmax_gradient(
+    gradient: Any, exponentials: Any, total: _Total, is_top: Any
+) -> Any:
     scale = bits.scale_to_one(ops.max(ops.abs(gradient), axis=-1, keepdims=True))
     gradient = bits.rounded(gradient * scale)
-    of_top = ops.where(is_top, gradient, -ops.ones_like(gradient) * 2)
+    # Below any gradient where it is not the top's.
+    of_top = ops.where(is_top, gradient, -4)
     gradient = gradient - ops.max(of_top, axis=-1, keepdims=True)
-    mean = _row_sum(gradient * outputs)
-    return bits.rounded(outputs * (gradient - mean)) / scale
+    mean = total.of(gradient * exponentials) / total.sum
+    # Scaled back before the division, which may end among the subnormals; by 4 less,
+    # since the difference may be 4 times the largest gradient.
+    pull = bits.rounded(exponentials * (gradient - mean) * 0.25) / scale
+    return total.divide(pull, 4)
 
 
 def _exponentials(rows: Any, top: Any) -> Any:
@@ -156,10 +186,6 @@ def _top(rows: Any) -> Any:
     """The largest of each row, or 0 for a row of -inf alone."""
     top = ops.max(rows, axis=-1, keepdims=True)
     return ops.where(ops.isinf(top), ops.zeros_like(top), top)
-
-
-def _length(rows: Any) -> Any:
-    return ops.shape(rows)[-1]
 
 
 def _along_last(function: Any, x: Any, axis: Any) -> Any:
