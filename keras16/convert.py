@@ -11,6 +11,7 @@ from keras import ops
 from keras16 import registration
 from keras16.errors import UserError
 from keras16.layers.batch_normalization import BatchNormalization
+from keras16.numerics import bits
 from keras16.precision import Precision
 
 PROBABILITIES = ("softmax", "sigmoid")
@@ -76,6 +77,11 @@ def _pairs(
         values = _statistics(source)
         # Fractions count units in the last place, so each dtype has its own.
         return [(v, values.get(v.name, np.zeros(v.shape))) for v in target.variables]
+    if bits.is_16_bit(target.compute_dtype) and hasattr(target, "values_from"):
+        # What a layer of ours keeps in another form than Keras' of the same name.
+        found = {v.name: ops.convert_to_numpy(v) for v in source.variables}
+        values = target.values_from(found)
+        return [(v, values[v.name]) for v in target.variables if v.name in values]
     # By position: within a composite layer many weights are called "kernel".
     if [tuple(v.shape) for v in source.variables] != [
         tuple(v.shape) for v in target.variables

@@ -63,20 +63,16 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         if not self._is_16_bit:
             return super().call(inputs, training=training, mask=mask)
-        if mask is not None:
-            raise UserError(
-                "BatchNormalization has no 16-bit mask: give the layer "
-                "dtype='float32', or remove the mask before it."
-            )
         inputs = ops.cast(inputs, self.compute_dtype)
         rows, restore = _as_rows(inputs, self.axis)
-        normalize = self._by_batch if training and self.trainable else self._by_moving
-        return restore(normalize(rows))
+        if not (training and self.trainable):
+            return restore(self._by_moving(rows))
+        return restore(self._by_batch(rows, _row_mask(mask, inputs, self.axis)))
 
-    def _by_batch(self, rows: Any) -> Any:
-        """[n, channels] -> the same, normalized by its own statistics."""
+    def _by_batch(self, rows: Any, mask: Any) -> Any:
+        """[n, channels] -> the same, normalized by the statistics of its rows."""
         outputs, mean, beyond, deviation = normalize_batch(
-            rows, self._gamma(rows), self._beta(rows), self.epsilon
+            rows, self._gamma(rows), self._beta(rows), self.epsilon, mask
         )
         share = 1 - self.momentum
         self._move("moving_mean", mean, averages.towards(share), beyond)
@@ -153,20 +149,17 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def _gamma(self, rows: Any) -> Any:
         if self.gamma is None:
             return ops.ones((rows.shape[1],), dtype=rows.dtype)
-        return _as_tensor(self.gamma)
+        return bits.read(self.gamma)
 
     def _beta(self, rows: Any) -> Any:
         if self.beta is None:
             return ops.zeros((rows.shape[1],), dtype=rows.dtype)
-        return _as_tensor(self.beta)
+        return bits.read(self.beta)
 
 
-def _as_tensor(variable: Any) -> Any:
-    """A vector's value: TensorFlow's eager `custom_gradient` takes no variable."""
-    return ops.reshape(variable, (-1,))
-
-
-def normalize_batch(rows: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
+def normalize_batch(
+    rows: Any, gamma: Any, beta: Any, epsilon: float, mask: Any = None
+) -> Any:
     """Normalizes the columns of a 16-bit matrix by their own mean and variance.
 
     Args:
@@ -174,6 +167,8 @@ def normalize_batch(rows: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
         gamma: [channels] of the same dtype.
         beta: Likewise.
         epsilon: Added to the variance.
+        mask: [n, 1] boolean: the rows that the statistics are taken of; all of them
+            are normalized. None for all.
 
     Returns:
         (outputs [n, channels], mean, what rounding left out of it, standard
@@ -182,7 +177,7 @@ def normalize_batch(rows: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
 
     @ops.custom_gradient
     def normalize(rows, gamma, beta):
-        fit = _Statistics(rows, epsilon)
+        fit = _Statistics(rows, epsilon, mask)
         outputs = fit.normalized(rows, gamma * fit.inverse) + beta
 
         def backward(*upstream):
@@ -204,12 +199,18 @@ class _Statistics:
     out of it.
     """
 
-    def __init__(self, rows: Any, epsilon: float) -> None:
+    def __init__(self, rows: Any, epsilon: float, mask: Any = None) -> None:
+        self.mask = mask
         highest, lowest = ops.max(rows, axis=0), ops.min(rows, axis=0)
         self.scale = bits.scale_to_one(ops.maximum(ops.abs(highest), ops.abs(lowest)))
         # Rounding may leave the mean outside; inside, a constant has variance 0.
-        self.mean = ops.clip(reductions.row_mean(rows), lowest, highest)
+        # Rounded for certain: the sums and the outputs must see the same mean.
+        mean = bits.rounded(reductions.row_mean(rows, mask))
+        self.mean = ops.clip(mean, lowest, highest)
         self.scaled_mean = self.mean * self.scale
+        if mask is not None:
+            inside = ops.where(mask, rows, self.mean)
+            highest, lowest = ops.max(inside, axis=0), ops.min(inside, axis=0)
         reach = ops.maximum(
             highest * self.scale - self.scaled_mean,
             self.scaled_mean - lowest * self.scale,
@@ -218,8 +219,8 @@ class _Statistics:
         # Together first: either one alone may make what it scales subnormal.
         both = self.scale * self.zoom
         centered = self._centered(rows)
-        self.center = reductions.row_mean(centered)
-        square = reductions.row_mean(centered * centered)
+        self.center = reductions.row_mean(centered, mask)
+        square = reductions.row_mean(centered * centered, mask)
         variance = ops.maximum(square - self.center * self.center, 0)
         root = ops.sqrt(variance)
         floor = ops.cast(math.sqrt(epsilon), rows.dtype) * both
@@ -238,13 +239,21 @@ class _Statistics:
         unit = self.normalized(rows, self.inverse)
         of_beta = reductions.row_sum(gradient)
         of_gamma = reductions.row_sum(gradient * unit)
-        mean = reductions.over_count(of_beta, ops.shape(rows)[0])
-        slope = reductions.over_count(of_gamma, ops.shape(rows)[0])
-        of_rows = (gradient - mean - unit * slope) * (gamma * self.steepness)
+        mask = self.mask
+        n = ops.shape(rows)[0] if mask is None else reductions.count_of(mask)
+        mean = reductions.over_count(of_beta, n)
+        slope = reductions.over_count(of_gamma, n)
+        through_statistics = mean + unit * slope
+        if mask is not None:
+            zero = ops.zeros_like(through_statistics)
+            through_statistics = ops.where(mask, through_statistics, zero)
+        of_rows = (gradient - through_statistics) * (gamma * self.steepness)
         return of_rows, of_gamma, of_beta
 
     def _centered(self, rows: Any) -> Any:
-        return (rows * self.scale - self.scaled_mean) * self.zoom
+        centered = (rows * self.scale - self.scaled_mean) * self.zoom
+        # What is masked may lie anywhere, and must not end as an infinity.
+        return centered if self.mask is None else ops.clip(centered, -(2**14), 2**14)
 
 
 def _capped(zoom: Any, scale: Any, epsilon: float) -> Any:
@@ -253,6 +262,19 @@ def _capped(zoom: Any, scale: Any, epsilon: float) -> Any:
     headroom = form.bias - max(0, math.ceil(math.log2(max(epsilon, 1e-30)) / 2))
     room = headroom - (bits.biased_exponent(scale) - form.bias)
     return ops.minimum(zoom, bits.power_of_two(room, bits.name_of(zoom)))
+
+
+def _row_mask(mask: Any, inputs: Any, axis: int) -> Any:
+    """A mask of all axes but the last, the channels', -> [n, 1]; None stays None."""
+    if mask is None:
+        return None
+    rank = len(inputs.shape)
+    if len(mask.shape) != rank - 1 or axis % rank != rank - 1:
+        raise UserError(
+            "BatchNormalization in 16 bits wants a mask with one dimension less than "
+            "its inputs, and channels last: set axis=-1."
+        )
+    return ops.reshape(ops.cast(mask, "bool"), (-1, 1))
 
 
 def _as_rows(x: Any, axis: int) -> tuple[Any, Any]:

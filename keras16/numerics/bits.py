@@ -61,6 +61,15 @@ def host_cast(value: Any, dtype: str) -> np.ndarray:
     return np.asarray(value, "float64").astype(kind)
 
 
+def read(variable: Any) -> Any:
+    """The value of a variable (or a tensor) as a tensor of its own.
+
+    TensorFlow hands out the variable itself in eager mode, and a function with a
+    gradient by hand may not take one.
+    """
+    return ops.copy(ops.convert_to_tensor(variable))
+
+
 def as_bits(x: Any) -> Any:
     """The bits of a 16-bit float tensor as int32 in [0, 65535], same shape."""
     return ops.bitwise_and(ops.cast(reinterpreted(x, "int16"), "int32"), 0xFFFF)
@@ -119,6 +128,10 @@ def times_power_of_two(x: Any, exponent: Any) -> Any:
         part = exponent // parts
         x = x * power_of_two(part, name_of(x))
         exponent = exponent - part
+        if parts > 1 and tuple(x.shape) != tuple(exponent.shape):
+            # TensorFlow's grappler multiplies small tensors first (its
+            # MinimizeBroadcasts), and the three powers alone may be out of range.
+            x = rounded(x)
     return x
 
 

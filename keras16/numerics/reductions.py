@@ -34,13 +34,50 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return ops.reshape(_batched_mean(*_in_three(x, axes)), shape)
 
 
+def total(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """The sum along some axes, rounded once; infinite only where it must be.
+
+    Args: as of `mean`.
+    """
+    axes = _standardized(axis, len(x.shape))
+    if not axes:
+        return x
+    shape = _result_shape(x, axes, keepdims)
+    in_three, n = _in_three(x, axes)
+    return ops.reshape(_weighted(in_three, n, 0), shape)
+
+
+def total_like(x: Any, like: Any) -> Any:
+    """The sum over what broadcasting added to a tensor: the gradient of that.
+
+    Args:
+        x: 16-bit tensor, of the shape that `like` was broadcast to.
+        like: The tensor before, of static shape but for the axes they share.
+    """
+    missing = len(x.shape) - len(like.shape)
+    axes = [
+        a
+        for a in range(len(x.shape))
+        if a < missing or (like.shape[a - missing] == 1 and x.shape[a] != 1)
+    ]
+    return ops.reshape(total(x, tuple(axes)), ops.shape(like)) if axes else x
+
+
 def _batched_mean(x: Any, n: Any) -> Any:
     """[before, n, after] -> [before, 1, after]: the mean over the middle axis."""
     exponent = _ceiling_of_log2(n)
-    dtype = bits.name_of(x)
-    weight = small_power_of_two(exponent, dtype)
-    part = ops.matmul(ops.broadcast_to(weight, (1, n)), x)
-    return part * _power_over_count(n, exponent, dtype)
+    part = _weighted(x, n, exponent)
+    return part * _power_over_count(n, exponent, bits.name_of(x))
+
+
+def _weighted(x: Any, n: Any, exponent: Any) -> Any:
+    """[before, n, after] -> [before, 1, after]: 2**-exponent times the sum."""
+    weight = small_power_of_two(exponent, bits.name_of(x))
+    if x.shape[2] != 1:
+        return ops.matmul(ops.broadcast_to(weight, (1, n)), x)
+    # One product with a column, where a product for each row would be slow.
+    part = ops.matmul(ops.reshape(x, (-1, n)), ops.broadcast_to(weight, (n, 1)))
+    return ops.expand_dims(part, -1)
 
 
 def row_sum(rows: Any) -> Any:
@@ -56,6 +93,23 @@ def last_axis_sum(x: Any) -> Any:
     return ops.matmul(x, ops.ones((x.shape[-1], 1), dtype=x.dtype))
 
 
+def weighted_last_axis_sum(x: Any, exponent: Any) -> Any:
+    """[..., n] 16-bit -> [..., 1]: 2**-exponent times the sum, rounded once."""
+    weight = small_power_of_two(exponent, bits.name_of(x))
+    return ops.matmul(x, ops.broadcast_to(weight, (ops.shape(x)[-1], 1)))
+
+
+def exponent_of_count(n: Any, spare: int = 0) -> Any:
+    """Log2(n) rounded up, less `spare`, at least 0.
+
+    The sum of n numbers below 1, times 2**-that, is at most 2**spare.
+    """
+    exponent = _ceiling_of_log2(n)
+    if isinstance(exponent, int):
+        return max(exponent - spare, 0)
+    return ops.maximum(exponent - spare, 0)
+
+
 def over_count(x: Any, n: Any) -> Any:
     """X / n for a whole number n that may itself be beyond the format."""
     exponent = _ceiling_of_log2(n)
@@ -66,13 +120,25 @@ def over_count(x: Any, n: Any) -> Any:
     return part * _power_over_count(n, exponent, dtype)
 
 
-def row_mean(rows: Any) -> Any:
-    """[n, columns] 16-bit -> [columns]: the mean over the rows."""
-    n = ops.shape(rows)[0]
+def row_mean(rows: Any, mask: Any = None) -> Any:
+    """[n, columns] 16-bit -> [columns]: the mean over the rows.
+
+    Args:
+        rows: [n, columns].
+        mask: [n, 1] boolean, the rows that count; None for all. 0 of none.
+    """
+    n = ops.shape(rows)[0] if mask is None else count_of(mask)
     exponent = _ceiling_of_log2(n)
     dtype = bits.name_of(rows)
+    if mask is not None:
+        rows = ops.where(mask, rows, ops.zeros_like(rows))
     part = weighted_row_sum(rows, exponent)
     return part * _power_over_count(n, exponent, dtype)
+
+
+def count_of(mask: Any) -> Any:
+    """How many elements of a boolean tensor are true: int32 scalar."""
+    return ops.sum(ops.cast(mask, "int32"))
 
 
 def weighted_row_sum(rows: Any, exponent: Any) -> Any:

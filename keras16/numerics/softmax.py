@@ -1,4 +1,4 @@
-"""Softmax cross-entropy of integer labels in 16 bits, with its gradient."""
+"""Softmax, its logarithm and its cross-entropy in 16 bits, with their gradients."""
 
 from __future__ import annotations
 
@@ -8,6 +8,68 @@ import keras
 from keras import ops
 
 from keras16.numerics import bits, reductions, rounding
+
+
+def softmax(x: Any, axis: Any = -1) -> Any:
+    """Exponentials over their sum along one or several axes.
+
+    What the difference to the largest logit loses to rounding, up to 0.8 % of a
+    probability, is put back. The gradient is invariant to a constant added to the
+    incoming one: that of the largest logit is subtracted, so that a probability
+    near 1 doesn't cancel. A probability below 6e-5 of the largest is right to 6e-8
+    of it: there the exponentials are subnormal.
+
+    Args:
+        x: 16-bit logits; -inf gives 0.
+        axis: The axis or axes that add up to 1; None for all.
+
+    Returns:
+        Tensor of x's shape and dtype.
+    """
+
+    @ops.custom_gradient
+    def normalize(rows):
+        top = _top(rows)
+        exponentials = _exponentials(rows, top)
+        is_top = bits.rounded(rows) == top
+        total = _Total(exponentials)
+
+        def backward(*upstream):
+            gradient = keras.tree.flatten(upstream)[0]
+            return _softmax_gradient(gradient, exponentials, total, is_top)
+
+        return total.divide(exponentials), backward
+
+    return _along_last(normalize, x, axis)
+
+
+def log_softmax(x: Any, axis: Any = -1) -> Any:
+    """The logarithm of `softmax`, never infinite where the logits are finite.
+
+    Args:
+        x: 16-bit logits.
+        axis: As of `softmax`.
+    """
+
+    @ops.custom_gradient
+    def normalize(rows):
+        parts = _Softmax(rows, bits.argmax(rows))
+        logarithm = ops.log1p(parts.rest)
+        outputs = (rows - ops.max(rows, axis=-1, keepdims=True)) - logarithm
+
+        def backward(*upstream):
+            gradient = keras.tree.flatten(upstream)[0]
+            # Of the largest logit: g (1 - p) - p x (the others' g), uncancelled.
+            others = _row_sum(gradient * (1 - parts.is_top))
+            of_top = _row_sum(gradient * parts.is_top)
+            share = parts.exponentials / (1 + parts.rest)
+            at_top = of_top * (parts.rest / (1 + parts.rest)) - share * others
+            elsewhere = gradient - share * (of_top + others)
+            return ops.where(parts.is_top > 0, at_top, elsewhere)
+
+        return outputs, backward
+
+    return _along_last(normalize, x, axis)
 
 
 def sparse_cross_entropy(labels: Any, logits: Any) -> Any:
@@ -76,3 +138,73 @@ class _Softmax:
 def _row_sum(x: Any) -> Any:
     """[..., n] -> [..., 1], added inside a matrix product."""
     return reductions.last_axis_sum(x)
+
+
+class _Total:
+    """The sum of each row of exponentials, times a power of two that keeps it small.
+
+    The powers are 1 for rows of up to 4,096.
+    """
+
+    def __init__(self, exponentials: Any) -> None:
+        length = ops.shape(exponentials)[-1]
+        self.exponent = reductions.exponent_of_count(length, spare=12)
+        self.sum = self.of(exponentials)
+        self.sum = ops.where(self.sum == 0, ops.ones_like(self.sum), self.sum)
+
+    def of(self, rows: Any) -> Any:
+        """The sum of other rows, times the same power."""
+        return reductions.weighted_last_axis_sum(rows, self.exponent)
+
+    def divide(self, rows: Any, times: int = 1) -> Any:
+        """Rows over the true sum, times a power of two."""
+        quotient = rows / (self.sum * (1 / times))
+        if isinstance(self.exponent, int) and not self.exponent:
+            return quotient
+        power = reductions.small_power_of_two(self.exponent, bits.name_of(rows))
+        return quotient * power
+
+
+def _softmax_gradient(
+    gradient: Any, exponentials: Any, total: _Total, is_top: Any
+) -> Any:
+    scale = bits.scale_to_one(ops.max(ops.abs(gradient), axis=-1, keepdims=True))
+    gradient = bits.rounded(gradient * scale)
+    # Below any gradient where it is not the top's.
+    of_top = ops.where(is_top, gradient, -4)
+    gradient = gradient - ops.max(of_top, axis=-1, keepdims=True)
+    mean = total.of(gradient * exponentials) / total.sum
+    # Scaled back before the division, which may end among the subnormals; by 4 less,
+    # since the difference may be 4 times the largest gradient.
+    pull = bits.rounded(exponentials * (gradient - mean) * 0.25) / scale
+    return total.divide(pull, 4)
+
+
+def _exponentials(rows: Any, top: Any) -> Any:
+    """Exp(rows - top), as if the difference were not rounded."""
+    difference, error = rounding.two_sum(rows, ops.broadcast_to(-top, ops.shape(rows)))
+    exponentials = ops.exp(difference)
+    # The error of an infinite difference is no number; that of 0 is of no matter.
+    return ops.where(exponentials > 0, exponentials + exponentials * error, 0)
+
+
+def _top(rows: Any) -> Any:
+    """The largest of each row, or 0 for a row of -inf alone."""
+    top = ops.max(rows, axis=-1, keepdims=True)
+    return ops.where(ops.isinf(top), ops.zeros_like(top), top)
+
+
+def _along_last(function: Any, x: Any, axis: Any) -> Any:
+    """Function of [n, length], along any axes of a tensor."""
+    rank = len(x.shape)
+    given = axis if isinstance(axis, (tuple, list)) else (axis,)
+    axes = list(range(rank)) if axis is None else sorted(a % rank for a in given)
+    order = [*(a for a in range(rank) if a not in axes), *axes]
+    moved = x if order == list(range(rank)) else ops.transpose(x, order)
+    shape = ops.shape(moved)
+    length = 1
+    for size in shape[rank - len(axes) :]:
+        length = length * size
+    outputs = ops.reshape(function(ops.reshape(moved, (-1, length))), shape)
+    back = [order.index(a) for a in range(rank)]
+    return outputs if back == list(range(rank)) else ops.transpose(outputs, back)

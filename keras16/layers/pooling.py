@@ -1,0 +1,150 @@
+"""Pooling that TensorFlow has no 16-bit kernel for, or does in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras16.errors import UserError
+from keras16.numerics import bits, reductions
+
+Pool = Callable[..., Any]
+
+
+class _InTwoSteps:
+    """Pools the first axis of a volume and then the other two.
+
+    TensorFlow has no 16-bit kernel for volumes on the CPU. Maxima and means of boxes
+    are those of their slices, padding "same" included, since its counts are products.
+    """
+
+    def _pooled(self, pool: Pool, x: Any) -> Any:
+        first = self.data_format == "channels_first"  # type: ignore[attr-defined]
+        if first:
+            x = ops.transpose(x, (0, 2, 3, 4, 1))
+        x = self._pooled_places(pool, self._pooled_depth(pool, x))
+        return ops.transpose(x, (0, 4, 1, 2, 3)) if first else x
+
+    def _pooled_depth(self, pool: Pool, x: Any) -> Any:
+        batch, depth, rows, columns, channels = ops.shape(x)
+        flat = ops.reshape(x, (batch, depth, rows * columns, channels))
+        flat = self._in_plane(pool, flat, lambda sizes: (sizes[0], 1))
+        return ops.reshape(flat, (batch, -1, rows, columns, channels))
+
+    def _pooled_places(self, pool: Pool, x: Any) -> Any:
+        batch, depth, rows, columns, channels = ops.shape(x)
+        flat = ops.reshape(x, (-1, rows, columns, channels))
+        flat = self._in_plane(pool, flat, lambda sizes: tuple(sizes[1:]))
+        return ops.reshape(flat, (-1, depth, *ops.shape(flat)[1:]))
+
+    def _in_plane(self, pool: Pool, x: Any, part: Callable[[Any], Any]) -> Any:
+        return pool(
+            x,
+            part(self.pool_size),  # type: ignore[attr-defined]
+            strides=part(self.strides),  # type: ignore[attr-defined]
+            padding=self.padding,  # type: ignore[attr-defined]
+            data_format="channels_last",
+        )
+
+
+@keras.saving.register_keras_serializable(package="keras16")
+class MaxPooling3D(_InTwoSteps, keras.layers.MaxPooling3D):
+    """Keras' layer, axis by axis in 16 bits."""
+
+    def call(self, inputs: Any) -> Any:
+        if not bits.is_16_bit(inputs.dtype):
+            return super().call(inputs)
+        return self._pooled(ops.max_pool, inputs)
+
+
+@keras.saving.register_keras_serializable(package="keras16")
+class AveragePooling3D(_InTwoSteps, keras.layers.AveragePooling3D):
+    """Keras' layer, axis by axis in 16 bits."""
+
+    def call(self, inputs: Any) -> Any:
+        if not bits.is_16_bit(inputs.dtype):
+            return super().call(inputs)
+        return self._pooled(ops.average_pool, inputs)
+
+
+class _Adaptive:
+    """Pools one axis after the other; where the windows lie is known beforehand."""
+
+    def call(self, inputs: Any) -> Any:
+        if not bits.is_16_bit(inputs.dtype):
+            return super().call(inputs)  # type: ignore[misc]
+        start = 1 if self.data_format == "channels_last" else 2  # type: ignore[attr-defined]
+        sizes = self.output_size  # type: ignore[attr-defined]
+        sizes = (sizes,) if isinstance(sizes, int) else tuple(sizes)
+        for axis, size in enumerate(sizes, start):
+            if inputs.shape[axis] is None:
+                raise UserError(
+                    f"{type(self).__name__} in 16 bits wants inputs of known size: "
+                    f"axis {axis} has none."
+                )
+            inputs = self._along(inputs, axis, _windows(inputs.shape[axis], size))
+        return inputs
+
+    def _along(self, x: Any, axis: int, windows: Any) -> Any:
+        """Pools the windows, [(first, behind the last)], of one axis."""
+        raise NotImplementedError
+
+
+class _Averages(_Adaptive):
+    def _along(self, x: Any, axis: int, windows: Any) -> Any:
+        parts = []
+        for first, behind in windows:
+            window = _slice(x, axis, first, behind)
+            parts.append(reductions.mean(window, axis, keepdims=True))
+        return ops.concatenate(parts, axis=axis)
+
+
+class _Maxima(_Adaptive):
+    def _along(self, x: Any, axis: int, windows: Any) -> Any:
+        parts = []
+        for first, behind in windows:
+            window = _slice(x, axis, first, behind)
+            parts.append(ops.max(window, axis=axis, keepdims=True))
+        return ops.concatenate(parts, axis=axis)
+
+
+def _slice(x: Any, axis: int, first: int, behind: int) -> Any:
+    return x[(slice(None),) * axis + (slice(first, behind),)]
+
+
+def _windows(length: int, count: int) -> list[tuple[int, int]]:
+    """The first place of each window and the one behind its last."""
+    return [(i * length // count, -(-(i + 1) * length // count)) for i in range(count)]
+
+
+@keras.saving.register_keras_serializable(package="keras16")
+class AdaptiveAveragePooling1D(_Averages, keras.layers.AdaptiveAveragePooling1D):
+    """Keras' layer, whose windows' places are computed in float32."""
+
+
+@keras.saving.register_keras_serializable(package="keras16")
+class AdaptiveAveragePooling2D(_Averages, keras.layers.AdaptiveAveragePooling2D):
+    """Keras' layer, whose windows' places are computed in float32."""
+
+
+@keras.saving.register_keras_serializable(package="keras16")
+class AdaptiveAveragePooling3D(_Averages, keras.layers.AdaptiveAveragePooling3D):
+    """Keras' layer, whose windows' places are computed in float32."""
+
+
+@keras.saving.register_keras_serializable(package="keras16")
+class AdaptiveMaxPooling1D(_Maxima, keras.layers.AdaptiveMaxPooling1D):
+    """Keras' layer, whose windows' places are computed in float32."""
+
+
+@keras.saving.register_keras_serializable(package="keras16")
+class AdaptiveMaxPooling2D(_Maxima, keras.layers.AdaptiveMaxPooling2D):
+    """Keras' layer, whose windows' places are computed in float32."""
+
+
+@keras.saving.register_keras_serializable(package="keras16")
+class AdaptiveMaxPooling3D(_Maxima, keras.layers.AdaptiveMaxPooling3D):
+    """Keras' layer, whose windows' places are computed in float32."""
