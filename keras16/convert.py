@@ -79,8 +79,8 @@ def _pairs(
         return [(v, values.get(v.name, np.zeros(v.shape))) for v in target.variables]
     if bits.is_16_bit(target.compute_dtype) and hasattr(target, "values_from"):
         # What a layer of ours keeps in another form than Keras' of the same name.
-        found = {v.name: ops.convert_to_numpy(v) for v in source.variables}
-        values = target.values_from(found)
+        named = {v.name: ops.convert_to_numpy(v) for v in source.variables}
+        values = target.values_from(named)
         return [(v, values[v.name]) for v in target.variables if v.name in values]
     # By position: within a composite layer many weights are called "kernel".
     if [tuple(v.shape) for v in source.variables] != [

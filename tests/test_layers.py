@@ -243,12 +243,6 @@ def test_what_16_bits_do_not_have_is_refused(settings):
         layers.BatchNormalization(dtype="float16", **settings)
 
 
-def test_a_mask_is_refused():
-    layer = layers.BatchNormalization(dtype="float16")
-    with pytest.raises(UserError, match="mask"):
-        layer(np.ones((2, 3, 4), "float16"), mask=np.ones((2, 3), bool))
-
-
 LAYERS = [
     layers.BatchNormalization(momentum=0.7, epsilon=1e-5, axis=1, dtype="float16"),
     layers.GlobalAveragePooling1D(keepdims=True, dtype="float16"),
