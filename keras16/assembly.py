@@ -80,8 +80,19 @@ def assemble(
             jit_compile=compiled,
         )
     model.optimizer.build(model.trainable_variables)
+    _build_metrics(model)
     precision.assert_dtypes(model, row)
     return Net(model, (accuracy, cross_entropy), rate)
+
+
+def _build_metrics(model: keras.Model) -> None:
+    """Gives Keras its compiled metrics now; else an audit has to trace twice."""
+    import keras
+
+    label = np.zeros(1, "int32")
+    logits = np.zeros((1, *model.output_shape[1:]), "float32")
+    model.compute_metrics(None, label, keras.ops.cast(logits, model.compute_dtype))
+    model.reset_metrics()
 
 
 def core(name: str, dataset: Dataset) -> keras.Model:
