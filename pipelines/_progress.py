@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from keras16 import measure
 from keras16.study import Run
 
 if TYPE_CHECKING:
@@ -138,8 +139,8 @@ class Both:
 def starting_line(run: Run, model: keras.Model, steps_per_epoch: int) -> str:
     """What is trained, in one line."""
     return (
-        f"{run.name}: {model.count_params():,} parameters, epochs: {run.epochs}, "
-        f"steps an epoch: {steps_per_epoch}"
+        f"{run.name}: {measure.parameters(model):,} parameters, epochs: {run.epochs}, "
+        f"steps an epoch: {steps_per_epoch}; compiling the step"
     )
 
 

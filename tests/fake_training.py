@@ -17,8 +17,7 @@ class Model:
     def __init__(self, full=None):
         self.full = full
 
-    def count_params(self):
-        return 1234
+    weights = ()
 
     def save(self, path):
         path = pathlib.Path(path)

@@ -76,7 +76,7 @@ def _weighted(x: Any, n: Any, exponent: Any) -> Any:
     if x.shape[2] != 1:
         return ops.matmul(ops.broadcast_to(weight, (1, n)), x)
     # One product with a column, where a product for each row would be slow.
-    part = ops.matmul(ops.reshape(x, (-1, n)), ops.broadcast_to(weight, (n, 1)))
+    part = ops.matmul(ops.squeeze(x, -1), ops.broadcast_to(weight, (n, 1)))
     return ops.expand_dims(part, -1)
 
 
