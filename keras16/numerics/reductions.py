@@ -27,20 +27,38 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
         Tensor of x's dtype, within 2 units in the last place of mean(abs(x)),
         for up to 2**22 elements; 0 of no elements, as Keras' losses have it.
     """
-    axes = _standardized(axis, len(x.shape))
+    axes = standardized(axis, len(x.shape))
     if not axes:
         return x
     shape = _result_shape(x, axes, keepdims)
     return ops.reshape(_batched_mean(*_in_three(x, axes)), shape)
 
 
+def shrunk_sum(x: Any, axis: Any = None, keepdims: bool = False) -> tuple[Any, Any]:
+    """The sum along some axes over a power of two, so that it can't overflow.
+
+    Returns:
+        (part, exponent): the sum is part x 2**exponent; part, of x's dtype, is no
+        larger than the largest element, exponent a whole number.
+    """
+    axes = standardized(axis, len(x.shape))
+    if not axes:
+        return x, 0
+    shape = _result_shape(x, axes, keepdims)
+    part, exponent = _batched_part(*_in_three(x, axes))
+    return ops.reshape(part, shape), exponent
+
+
+def _batched_part(x: Any, n: Any) -> tuple[Any, Any]:
+    exponent = _ceiling_of_log2(n)
+    weight = small_power_of_two(exponent, bits.name_of(x))
+    return ops.matmul(ops.broadcast_to(weight, (1, n)), x), exponent
+
+
 def _batched_mean(x: Any, n: Any) -> Any:
     """[before, n, after] -> [before, 1, after]: the mean over the middle axis."""
-    exponent = _ceiling_of_log2(n)
-    dtype = bits.name_of(x)
-    weight = small_power_of_two(exponent, dtype)
-    part = ops.matmul(ops.broadcast_to(weight, (1, n)), x)
-    return part * _power_over_count(n, exponent, dtype)
+    part, exponent = _batched_part(x, n)
+    return part * _power_over_count(n, exponent, bits.name_of(x))
 
 
 def row_sum(rows: Any) -> Any:
@@ -113,7 +131,8 @@ def _ceiling_of_log2(n: Any) -> Any:
     return bits.bit_length(ops.maximum(ops.cast(n, "int32") - 1, 0))
 
 
-def _standardized(axis: Any, rank: int) -> tuple[int, ...]:
+def standardized(axis: Any, rank: int) -> tuple[int, ...]:
+    """Axes as a tuple of numbers from 0 on; None is all of them."""
     if axis is None:
         return tuple(range(rank))
     axes = axis if isinstance(axis, (tuple, list)) else (axis,)
@@ -131,12 +150,13 @@ def _in_three(x: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
         x, axes = ops.transpose(x, [*axes, *kept]), tuple(range(len(axes)))
     shape = ops.shape(x)
     first, last = axes[0], axes[-1] + 1
-    n = _product(shape[first:last])
-    after = _product(shape[last:])
-    return ops.reshape(x, (_product(shape[:first]), n, after)), n
+    n = product(shape[first:last])
+    after = product(shape[last:])
+    return ops.reshape(x, (product(shape[:first]), n, after)), n
 
 
-def _product(sizes: Any) -> Any:
+def product(sizes: Any) -> Any:
+    """The product of sizes, some of them known only when the graph runs."""
     product = 1
     for size in sizes:
         product = product * size
