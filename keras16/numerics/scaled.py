@@ -34,8 +34,8 @@ class Scaled:
     """X times 2**exponent.
 
     Attributes:
-        x: 16-bit tensor; magnitudes in [1, 2), or 0, infinity and NaN, except
-            where a function says otherwise (then below 4).
+        x: 16-bit tensor; magnitudes below 2 and about 1, smaller after a
+            difference, or 0, infinity and NaN.
         exponent: int32 tensor of the same shape.
     """
 
@@ -49,16 +49,17 @@ class Scaled:
 
     def __mul__(self, other: Scaled | float) -> Scaled:
         other = self._same(other)
-        return normal(self.x * other.x, self.exponent + other.exponent)
+        return _halved(self.x * other.x, self.exponent + other.exponent)
 
     def __truediv__(self, other: Scaled | float) -> Scaled:
         other = self._same(other)
-        return normal(self.x / other.x, self.exponent - _finite_exponent(other))
+        # At least 1/2 and below 2 where both are in [1, 2).
+        return _halved(self.x / other.x, self.exponent - other.exponent)
 
     def __add__(self, other: Scaled | float) -> Scaled:
         other = self._same(other)
         top = ops.maximum(self.exponent, other.exponent)
-        return normal(_at(self, top) + _at(other, top), top)
+        return _halved(_at(self, top) + _at(other, top), top)
 
     def __sub__(self, other: Scaled | float) -> Scaled:
         return self + -self._same(other)
@@ -120,7 +121,7 @@ def constant(value: Any, dtype: str) -> Scaled:
 
 def value(a: Scaled) -> Any:
     """A Scaled as a 16-bit tensor: rounded once, infinite beyond the format."""
-    return bits.times_power_of_two(a.x, a.exponent)
+    return _times_power(a.x, a.exponent)
 
 
 def saturated(a: Scaled) -> Any:
@@ -241,6 +242,7 @@ def power(a: Scaled, exponent: float) -> Scaled:
         return of(ops.ones_like(a.x))
     if exponent == 1:
         return a
+    a = normal(a.x, a.exponent)
     # exponent x a.exponent = whole + fraction, in units of 2**-18.
     fixed = ops.clip(a.exponent, -128, 128) * round(exponent * 2**18)
     leading = ops.right_shift(ops.bitwise_and(fixed, 2**18 - 1), 6)
@@ -266,14 +268,25 @@ def _aligned(a: Scaled, axis: Any) -> tuple[Any, Any]:
     top = a.exponent
     for one in axes:
         top = ops.max(top, axis=one, keepdims=True, initial=ZERO_EXPONENT)
-    return bits.times_power_of_two(a.x, a.exponent - top + HEADROOM), top - HEADROOM
+    return _times_power(a.x, a.exponent - top + HEADROOM), top - HEADROOM
 
 
 def _at(a: Scaled, exponent: Any) -> Any:
     """A 16-bit tensor that is a over 2**exponent, for an exponent above its own."""
-    return bits.times_power_of_two(a.x, a.exponent - exponent)
+    return _times_power(a.x, a.exponent - exponent)
 
 
-def _finite_exponent(a: Scaled) -> Any:
-    """The exponent to divide by: that of 0 would turn x / 0 into 0."""
-    return ops.where(a.exponent == ZERO_EXPONENT, 0, a.exponent)
+def _halved(x: Any, exponent: Any) -> Scaled:
+    """X 2**exponent for magnitudes of x below 4."""
+    large = ops.abs(x) >= 2
+    half = ops.where(large, x * ops.cast(0.5, x.dtype), x)
+    return Scaled(half, exponent + ops.cast(large, "int32"))
+
+
+def _times_power(x: Any, exponent: Any) -> Any:
+    """X 2**exponent for magnitudes of x below 4; infinite or 0 beyond the format."""
+    dtype, bias = bits.name_of(x), bits.format_of(x).bias
+    # x 2**-28 is below half the smallest float16.
+    exponent = ops.clip(exponent, 2 - 2 * bias, 2 * bias)
+    half = ops.right_shift(exponent, 1)
+    return x * bits.power_of_two(half, dtype) * bits.power_of_two(exponent - half, dtype)
