@@ -9,7 +9,7 @@ from keras import ops
 
 from keras16.backend import outputs
 from keras16.errors import UserError
-from keras16.numerics import bits, reduction
+from keras16.numerics import bits, reduction, shapes
 from keras16.numerics.terms import Terms
 
 
@@ -61,40 +61,11 @@ class SixteenBit:
         """Labels and predictions as `_terms` takes them; gradients flow through."""
         dtype = self.dtype  # type: ignore[attr-defined]
         y_true, y_pred = (ops.cast(x, dtype) for x in (y_true, y_pred))
-        return same_shape(y_true, y_pred)
+        return shapes.same_shape(y_true, y_pred)
 
     def _terms(self, labels: Any, predictions: Any) -> Terms:
         """The loss of each example, and the way back."""
         raise NotImplementedError
-
-
-def same_shape(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
-    """Labels and predictions of one shape, as Keras' losses make them.
-
-    Of [batch] and [batch, 1] the first becomes the second; elsewhere a last axis
-    of length 1 that only one of them has is taken off.
-    """
-    if len(y_true.shape) > len(y_pred.shape):
-        y_pred, y_true = _one_rank(y_pred, y_true)
-    else:
-        y_true, y_pred = _one_rank(y_true, y_pred)
-    if tuple(y_true.shape) == tuple(y_pred.shape):
-        return y_true, y_pred
-    return y_true + ops.zeros_like(y_pred), y_pred + ops.zeros_like(y_true)
-
-
-def _one_rank(low: Any, high: Any) -> tuple[Any, Any]:
-    if len(high.shape) != len(low.shape) + 1 or high.shape[-1] != 1:
-        return low, high
-    if len(low.shape) == 1:
-        return ops.expand_dims(low, -1), high
-    return low, ops.squeeze(high, -1)
-
-
-def classes_last(x: Any, axis: int) -> Any:
-    """The class axis moved to the end."""
-    last = axis in (-1, len(x.shape) - 1)
-    return x if last else ops.moveaxis(x, axis, -1)
 
 
 class Refused:

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 
 from keras16.backend import outputs
-from keras16.losses._sixteen import SixteenBit, classes_last
-from keras16.numerics import categorical
+from keras16.losses._sixteen import SixteenBit
+from keras16.numerics import categorical, shapes
 from keras16.numerics.terms import Terms
 
 
@@ -21,7 +21,7 @@ class _Categorical(SixteenBit):
         logits = outputs.logits_of(y_pred) if self.takes_logits_of_softmax else None
         self._reads_logits = self.from_logits or logits is not None  # type: ignore[attr-defined]
         pair = super()._prepared(y_true, y_pred if logits is None else logits)
-        labels, predictions = (classes_last(x, self.axis) for x in pair)  # type: ignore[attr-defined]
+        labels, predictions = (shapes.classes_last(x, self.axis) for x in pair)  # type: ignore[attr-defined]
         return labels, predictions
 
 

@@ -10,7 +10,7 @@ from keras import ops
 
 from keras16.backend import outputs
 from keras16.losses._sixteen import SixteenBit
-from keras16.numerics import categorical
+from keras16.numerics import categorical, shapes
 from keras16.numerics.terms import Terms
 
 
@@ -19,7 +19,7 @@ class _Sparse(SixteenBit):
 
     def _prepared(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         predictions = ops.cast(y_pred, self.dtype)  # type: ignore[attr-defined]
-        return class_ids(y_true, predictions), predictions
+        return shapes.class_ids(y_true, predictions), predictions
 
 
 @keras.saving.register_keras_serializable(package="keras16")
@@ -62,11 +62,3 @@ class CategoricalGeneralizedCrossEntropy(
 
     def _terms(self, labels: Any, predictions: Any) -> Terms:
         return categorical.generalized(labels, predictions, self.q)
-
-
-def class_ids(y_true: Any, predictions: Any) -> Any:
-    """Labels as int32, without the last axis of length 1 that Keras allows."""
-    labels = ops.cast(y_true, "int32")
-    if len(labels.shape) == len(predictions.shape) and labels.shape[-1] == 1:
-        labels = ops.squeeze(labels, -1)
-    return labels

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras16.numerics import scaled
+from keras16.numerics import scaled, shapes
 from keras16.numerics.scaled import Scaled
 from keras16.numerics.terms import Terms
 
@@ -68,31 +68,16 @@ class _Weights:
         return scaled.total(scaled.masked(self.counts, self.weight))
 
 
-def same_rank(x: Any, other: Any) -> Any:
-    """X with a last axis of length 1 taken off or put on, as Keras does it.
-
-    Args:
-        x: Of another rank than `other` by one, or not.
-        other: What it is to be multiplied with.
-    """
-    surplus = len(x.shape) - len(other.shape)
-    if surplus == 1 and x.shape[-1] == 1:
-        return ops.squeeze(x, -1)
-    if surplus == -1 and other.shape[-1] == 1 and len(x.shape):
-        return ops.expand_dims(x, -1)
-    return x
-
-
 def _weights(terms: Terms, sample_weight: Any, mask: Any) -> _Weights:
     losses = terms.losses
     counts = terms.valid
     if mask is not None:
-        mask = same_rank(ops.cast(mask, "bool"), losses.x)
+        mask = shapes.same_rank(ops.cast(mask, "bool"), losses.x)
         counts = mask if counts is None else ops.logical_and(mask, counts)
     if sample_weight is None:
         return _Weights(None, counts)
     weight = ops.cast(sample_weight, losses.dtype)
-    return _Weights(scaled.of(same_rank(weight, losses.x)), counts)
+    return _Weights(scaled.of(shapes.same_rank(weight, losses.x)), counts)
 
 
 def _weighted(losses: Scaled, weights: _Weights) -> tuple[Scaled, Scaled]:

@@ -6,7 +6,6 @@ and gives `Terms` of shape [...].
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from keras import ops
@@ -75,7 +74,8 @@ def log_cosh(labels: Any, predictions: Any) -> Terms:
     x = scaled.value(size)
     tanh = scaled.of(ops.tanh(x))
     near = -scaled.of(ops.log1p(-scaled.value(tanh * tanh))) * 0.5
-    far = size + scaled.of(ops.log1p(ops.exp(-2 * x)) - math.log(2))
+    far = size + scaled.of(ops.log1p(ops.exp(-2 * x)))
+    far = far - scaled.LOG_2_HIGH - scaled.LOG_2_LOW
     tiny = size.exponent < -6
     losses = scaled.where(tiny, size * size * 0.5, scaled.where(x < 1, near, far))
     return of_elements(losses, sign(error) * scaled.where(tiny, size, tanh))

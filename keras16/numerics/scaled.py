@@ -47,6 +47,9 @@ class Scaled:
         """The 16-bit dtype of x."""
         return bits.name_of(self.x)
 
+    def __getitem__(self, index: Any) -> Scaled:
+        return Scaled(self.x[index], self.exponent[index])
+
     def __mul__(self, other: Scaled | float) -> Scaled:
         other = self._same(other)
         return _halved(self.x * other.x, self.exponent + other.exponent)

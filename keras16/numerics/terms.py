@@ -21,11 +21,14 @@ class Terms:
             above are that factor: no gradient meets them one by one in 16 bits,
             where 1 / 100,000 alone has lost seven of its eleven bits.
         valid: Where labels count, [...] boolean; None is everywhere.
+        elements: Where the losses are means of elements along the last axis, these,
+            [..., n]: a metric adds them exactly, before any division.
     """
 
     losses: Scaled
     pull: Callable[[Scaled], Any]
     valid: Any = None
+    elements: Scaled | None = None
 
 
 def of_elements(losses: Scaled, slopes: Scaled, axis: int = -1) -> Terms:
@@ -41,4 +44,5 @@ def of_elements(losses: Scaled, slopes: Scaled, axis: int = -1) -> Terms:
     def pull(factor: Scaled) -> Any:
         return scaled.saturated(slopes * scaled.expand(factor * share, axis))
 
-    return Terms(scaled.mean(losses, axis), pull)
+    elements = losses if axis in (-1, len(losses.x.shape) - 1) else None
+    return Terms(scaled.mean(losses, axis), pull, elements=elements)
