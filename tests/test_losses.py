@@ -8,8 +8,6 @@ import pytest
 import tensorflow as tf
 
 from keras16 import losses
-from keras16.audit import audit
-from keras16.errors import UserError
 from tests.reference import losses as reference
 
 ROWS, CLASSES = 64, 7

@@ -56,6 +56,4 @@ class CategoricalFocalCrossentropy(
             if self._reads_logits
             else categorical.focal_from_probabilities
         )
-        return focal(
-            labels, predictions, self.alpha, self.gamma, self.label_smoothing
-        )
+        return focal(labels, predictions, self.alpha, self.gamma, self.label_smoothing)

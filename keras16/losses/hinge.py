@@ -21,7 +21,7 @@ class Hinge(SixteenBit, keras.losses.Hinge):
 
 @keras.saving.register_keras_serializable(package="keras16")
 class SquaredHinge(SixteenBit, keras.losses.SquaredHinge):
-    """Keras' loss of that name; margins of 300 and more are squared without overflow."""
+    """Keras' loss of that name; large margins are squared without overflow."""
 
     def _terms(self, labels: Any, predictions: Any) -> Terms:
         return hinges.squared_hinge(labels, predictions)

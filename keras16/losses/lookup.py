@@ -79,9 +79,7 @@ def _of_object(loss: Any, dtype: Any) -> Any:
     elif module.startswith("keras.") and name in OF_FUNCTION.values():
         config = {**loss.get_config(), **wrapped.arguments_of(loss)}
     elif module.startswith("keras.") and function is not None:
-        return _of_function(
-            function, {**shared, **wrapped.arguments_of(loss)}, dtype
-        )
+        return _of_function(function, {**shared, **wrapped.arguments_of(loss)}, dtype)
     elif type(loss).__call__ is keras.losses.Loss.__call__:
         return _ours("OfFunction", dtype, {"fn": loss.call, **shared})
     else:

@@ -24,6 +24,4 @@ class Tversky(SixteenBit, keras.losses.Tversky):
     """Keras' loss of that name; a small loss keeps its digits."""
 
     def _terms(self, labels: Any, predictions: Any) -> Terms:
-        return overlap.tversky(
-            labels, predictions, self.alpha, self.beta, self.axis
-        )
+        return overlap.tversky(labels, predictions, self.alpha, self.beta, self.axis)

@@ -44,7 +44,7 @@ class Confusion:
 
     def _start(self, *, name: Any, dtype: Any, labels: int | None = None) -> None:
         """In place of Keras' own `__init__`, which makes floating variables."""
-        keras.metrics.Metric.__init__(self, name=name, dtype=dtype)  # type: ignore[arg-type]
+        keras.metrics.Metric.__init__(self, name=name, dtype=dtype)
         shape = (2, len(self._cuts()) + 1, *([] if labels is None else [labels]))
         self.counted = self.add_variable(  # type: ignore[attr-defined]
             (*shape, accumulators.WORDS), "zeros", dtype="int32", name="counted"
@@ -53,14 +53,14 @@ class Confusion:
     def _cuts(self) -> list[float]:
         return [float(cut) for cut in self.thresholds]  # type: ignore[attr-defined]
 
-    def update_state(
-        self, y_true: Any, y_pred: Any, sample_weight: Any = None
-    ) -> None:
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         if not bits.is_16_bit(self.dtype):  # type: ignore[attr-defined]
             super().update_state(y_true, y_pred, sample_weight)  # type: ignore[misc]
             return
         y_true, y_pred, weight = self._prepared(y_true, y_pred, sample_weight)
-        cuts = ops.convert_to_tensor(_orders(sorted(self._cuts()), bits.name_of(y_pred)))
+        cuts = ops.convert_to_tensor(
+            _orders(sorted(self._cuts()), bits.name_of(y_pred))
+        )
         bucket = ops.cast(
             ops.searchsorted(cuts, ops.reshape(bits.order(y_pred), (-1,))), "int32"
         )
@@ -84,6 +84,8 @@ class Confusion:
         dtype = self.dtype  # type: ignore[attr-defined]
         y_true, y_pred = (ops.cast(x, dtype) for x in (y_true, y_pred))
         y_true, y_pred = shapes.same_shape(y_true, y_pred)
+        # NaN is above no threshold.
+        y_pred = ops.where(ops.isnan(y_pred), -np.inf, y_pred)
         if getattr(self, "top_k", None) is not None:
             y_pred = _only_top(y_pred, self.top_k)  # type: ignore[attr-defined]
         weight = _weights(sample_weight, y_pred)
@@ -105,7 +107,9 @@ class Confusion:
             return super().result()  # type: ignore[misc]
         words = ops.convert_to_tensor(self.counted)
         arithmetic = Sixteen(self.dtype)  # type: ignore[attr-defined]
-        return arithmetic.result(self._formula(self._counts(words, arithmetic), arithmetic))
+        return arithmetic.result(
+            self._formula(self._counts(words, arithmetic), arithmetic)
+        )
 
     def on_host(self) -> Any:
         """The result in float64."""

@@ -20,9 +20,7 @@ class MeanOf:
     a squared error of 300**2 is no infinity, and no number of samples drifts.
     """
 
-    def update_state(
-        self, y_true: Any, y_pred: Any, sample_weight: Any = None
-    ) -> None:
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         if not bits.is_16_bit(self.dtype):  # type: ignore[attr-defined]
             super().update_state(y_true, y_pred, sample_weight)  # type: ignore[misc]
             return

@@ -9,16 +9,14 @@ from keras import ops
 
 from keras16.backend import outputs
 from keras16.metrics import mean
-from keras16.metrics.mean import Mean
+from keras16.metrics.mean import ExactMean
 from keras16.numerics import bits, scaled, shapes
 
 
 class _Hits:
     """A mixin before one of Keras' accuracies and `keras16.metrics.Mean`."""
 
-    def update_state(
-        self, y_true: Any, y_pred: Any, sample_weight: Any = None
-    ) -> None:
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         if not bits.is_16_bit(self.dtype):  # type: ignore[attr-defined]
             super().update_state(y_true, y_pred, sample_weight)  # type: ignore[misc]
             return
@@ -33,8 +31,8 @@ class _Hits:
         raise NotImplementedError
 
 
-@keras.saving.register_keras_serializable(package="keras16")
-class Accuracy(_Hits, keras.metrics.Accuracy, Mean):
+@keras.saving.register_keras_serializable("keras16", "metrics.Accuracy")
+class Accuracy(_Hits, keras.metrics.Accuracy, ExactMean):
     """Keras' metric of that name; class ids given as integers stay integers."""
 
     def _hits(self, y_true: Any, y_pred: Any) -> Any:
@@ -42,8 +40,8 @@ class Accuracy(_Hits, keras.metrics.Accuracy, Mean):
         return ops.equal(*shapes.same_shape(y_true, y_pred))
 
 
-@keras.saving.register_keras_serializable(package="keras16")
-class BinaryAccuracy(_Hits, keras.metrics.BinaryAccuracy, Mean):
+@keras.saving.register_keras_serializable("keras16", "metrics.BinaryAccuracy")
+class BinaryAccuracy(_Hits, keras.metrics.BinaryAccuracy, ExactMean):
     """Keras' metric of that name."""
 
     def _hits(self, y_true: Any, y_pred: Any) -> Any:
@@ -52,16 +50,20 @@ class BinaryAccuracy(_Hits, keras.metrics.BinaryAccuracy, Mean):
         return ops.equal(y_true, ops.cast(positive, self.dtype))
 
 
-@keras.saving.register_keras_serializable(package="keras16")
-class CategoricalAccuracy(_Hits, keras.metrics.CategoricalAccuracy, Mean):
+@keras.saving.register_keras_serializable("keras16", "metrics.CategoricalAccuracy")
+class CategoricalAccuracy(_Hits, keras.metrics.CategoricalAccuracy, ExactMean):
     """Keras' metric of that name; ties go to the first class."""
 
     def _hits(self, y_true: Any, y_pred: Any) -> Any:
         return ops.equal(bits.argmax(y_true), bits.argmax(y_pred))
 
 
-@keras.saving.register_keras_serializable(package="keras16")
-class SparseCategoricalAccuracy(_Hits, keras.metrics.SparseCategoricalAccuracy, Mean):
+@keras.saving.register_keras_serializable(
+    "keras16", "metrics.SparseCategoricalAccuracy"
+)
+class SparseCategoricalAccuracy(
+    _Hits, keras.metrics.SparseCategoricalAccuracy, ExactMean
+):
     """Keras' metric of that name, for class ids below 2**31.
 
     Keras' own casts class ids to float16, which corrupts those above 2,048.
@@ -71,17 +73,19 @@ class SparseCategoricalAccuracy(_Hits, keras.metrics.SparseCategoricalAccuracy, 
         return ops.equal(shapes.class_ids(y_true, y_pred), bits.argmax(y_pred))
 
 
-@keras.saving.register_keras_serializable(package="keras16")
-class TopKCategoricalAccuracy(_Hits, keras.metrics.TopKCategoricalAccuracy, Mean):
+@keras.saving.register_keras_serializable("keras16", "metrics.TopKCategoricalAccuracy")
+class TopKCategoricalAccuracy(_Hits, keras.metrics.TopKCategoricalAccuracy, ExactMean):
     """Keras' metric of that name; a tie at the k-th place counts, as there."""
 
     def _hits(self, y_true: Any, y_pred: Any) -> Any:
         return in_top_k(bits.argmax(y_true), y_pred, self.k)
 
 
-@keras.saving.register_keras_serializable(package="keras16")
+@keras.saving.register_keras_serializable(
+    "keras16", "metrics.SparseTopKCategoricalAccuracy"
+)
 class SparseTopKCategoricalAccuracy(
-    _Hits, keras.metrics.SparseTopKCategoricalAccuracy, Mean
+    _Hits, keras.metrics.SparseTopKCategoricalAccuracy, ExactMean
 ):
     """Keras' metric of that name, which raises an error in float16."""
 
@@ -93,8 +97,8 @@ class SparseTopKCategoricalAccuracy(
         return ops.any(ops.equal(wanted, found), axis=-1)
 
 
-@keras.saving.register_keras_serializable(package="keras16")
-class AnyAccuracy(_Hits, keras.metrics.MeanMetricWrapper, Mean):
+@keras.saving.register_keras_serializable("keras16", "metrics.AnyAccuracy")
+class AnyAccuracy(_Hits, keras.metrics.MeanMetricWrapper, ExactMean):
     """What Keras takes "accuracy" for, chosen by the shapes that it is given.
 
     Binary for predictions [..., 1], sparse where the labels have no class axis,
@@ -143,4 +147,6 @@ def _any_hits(y_true: Any, y_pred: Any) -> Any:
 def _number(x: Any, dtype: str) -> Any:
     """Integers as they are, anything else in 16 bits."""
     x = ops.convert_to_tensor(x)
-    return x if "int" in keras.backend.standardize_dtype(x.dtype) else ops.cast(x, dtype)
+    return (
+        x if "int" in keras.backend.standardize_dtype(x.dtype) else ops.cast(x, dtype)
+    )

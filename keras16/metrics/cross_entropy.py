@@ -10,22 +10,22 @@ from keras import ops
 from keras16.backend import outputs
 from keras16.metrics import mean
 from keras16.metrics._of_terms import MeanOf
-from keras16.metrics.mean import Mean
+from keras16.metrics.mean import ExactMean
 from keras16.numerics import binary, categorical, shapes
 from keras16.numerics.scaled import Scaled
 from keras16.numerics.terms import Terms
 
 
-@keras.saving.register_keras_serializable(package="keras16")
-class KLDivergence(MeanOf, keras.metrics.KLDivergence, Mean):
+@keras.saving.register_keras_serializable("keras16", "metrics.KLDivergence")
+class KLDivergence(MeanOf, keras.metrics.KLDivergence, ExactMean):
     """Keras' metric of that name, exact over any number of samples."""
 
     def _terms(self, labels: Any, predictions: Any) -> Terms:
         return categorical.divergence(labels, predictions)
 
 
-@keras.saving.register_keras_serializable(package="keras16")
-class BinaryCrossentropy(MeanOf, keras.metrics.BinaryCrossentropy, Mean):
+@keras.saving.register_keras_serializable("keras16", "metrics.BinaryCrossentropy")
+class BinaryCrossentropy(MeanOf, keras.metrics.BinaryCrossentropy, ExactMean):
     """Keras' metric of that name; p = 1 with the label 1 is no NaN."""
 
     def _values(self, y_true: Any, y_pred: Any) -> Scaled:
@@ -43,8 +43,8 @@ class BinaryCrossentropy(MeanOf, keras.metrics.BinaryCrossentropy, Mean):
         return binary.cross_entropy(answers, chances)
 
 
-@keras.saving.register_keras_serializable(package="keras16")
-class CategoricalCrossentropy(MeanOf, keras.metrics.CategoricalCrossentropy, Mean):
+@keras.saving.register_keras_serializable("keras16", "metrics.CategoricalCrossentropy")
+class CategoricalCrossentropy(MeanOf, keras.metrics.CategoricalCrossentropy, ExactMean):
     """Keras' metric of that name, exact over any number of samples."""
 
     def _values(self, y_true: Any, y_pred: Any) -> Scaled:
@@ -60,9 +60,11 @@ class CategoricalCrossentropy(MeanOf, keras.metrics.CategoricalCrossentropy, Mea
         ).losses
 
 
-@keras.saving.register_keras_serializable(package="keras16")
+@keras.saving.register_keras_serializable(
+    "keras16", "metrics.SparseCategoricalCrossentropy"
+)
 class SparseCategoricalCrossentropy(
-    MeanOf, keras.metrics.SparseCategoricalCrossentropy, Mean
+    MeanOf, keras.metrics.SparseCategoricalCrossentropy, ExactMean
 ):
     """Keras' metric of that name, for class ids below 2**31.
 
@@ -70,9 +72,7 @@ class SparseCategoricalCrossentropy(
     tracker, by contrast, is given the mean of each batch, rounded to 16 bits.
     """
 
-    def update_state(
-        self, y_true: Any, y_pred: Any, sample_weight: Any = None
-    ) -> None:
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         # As Keras has it: what is ignored counts with a loss of 0 where there are
         # no weights, and not at all where there are some.
         if sample_weight is not None and self.ignore_class is not None:

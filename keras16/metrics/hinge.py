@@ -7,29 +7,29 @@ from typing import Any
 import keras
 
 from keras16.metrics._of_terms import MeanOf
-from keras16.metrics.mean import Mean
+from keras16.metrics.mean import ExactMean
 from keras16.numerics import categorical, hinges
 from keras16.numerics.terms import Terms
 
 
-@keras.saving.register_keras_serializable(package="keras16")
-class Hinge(MeanOf, keras.metrics.Hinge, Mean):
+@keras.saving.register_keras_serializable("keras16", "metrics.Hinge")
+class Hinge(MeanOf, keras.metrics.Hinge, ExactMean):
     """Keras' metric of that name, exact over any number of samples."""
 
     def _terms(self, labels: Any, predictions: Any) -> Terms:
         return hinges.hinge(labels, predictions)
 
 
-@keras.saving.register_keras_serializable(package="keras16")
-class SquaredHinge(MeanOf, keras.metrics.SquaredHinge, Mean):
+@keras.saving.register_keras_serializable("keras16", "metrics.SquaredHinge")
+class SquaredHinge(MeanOf, keras.metrics.SquaredHinge, ExactMean):
     """Keras' metric of that name, exact over any number of samples."""
 
     def _terms(self, labels: Any, predictions: Any) -> Terms:
         return hinges.squared_hinge(labels, predictions)
 
 
-@keras.saving.register_keras_serializable(package="keras16")
-class CategoricalHinge(MeanOf, keras.metrics.CategoricalHinge, Mean):
+@keras.saving.register_keras_serializable("keras16", "metrics.CategoricalHinge")
+class CategoricalHinge(MeanOf, keras.metrics.CategoricalHinge, ExactMean):
     """Keras' metric of that name, exact over any number of samples."""
 
     def _terms(self, labels: Any, predictions: Any) -> Terms:

@@ -1,4 +1,4 @@
-"""From what `compile(metrics=...)` takes to the metric of keras16 that does the same."""
+"""From what `compile(metrics=...)` takes to keras16's metric of the same meaning."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _is_metric(found: Any) -> bool:
 
 
 def _name(found: Any) -> str:
-    return getattr(found, "name", None) or getattr(found, "__name__", "metric")
+    return str(getattr(found, "name", None) or found.__name__)
 
 
 def _of_object(metric: Any, dtype: Any) -> Any:

@@ -13,8 +13,24 @@ from keras16.numerics import accumulators, bits, scaled, shapes
 from keras16.numerics.scaled import Scaled
 
 
-@keras.saving.register_keras_serializable(package="keras16")
-class Mean(keras.metrics.Mean):
+class ExactMean(keras.metrics.Mean):
+    """`Mean` as a base after Keras' own subclasses of it, whatever they take."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        _init(keras.metrics.Mean.__init__, self, *args, **kwargs)
+
+    def update_state(self, *args: Any, **kwargs: Any) -> None:
+        _update_state(super().update_state.__func__, self, *args, **kwargs)
+
+    def reset_state(self) -> None:
+        _reset_state(super().reset_state.__func__, self)
+
+    def result(self) -> Any:
+        return _result(super().result.__func__, self)
+
+
+@keras.saving.register_keras_serializable("keras16", "metrics.Mean")
+class Mean(ExactMean):
     """The (weighted) mean of everything it was given, without drift or overflow.
 
     Keras' own adds in the metric's dtype: a float16 count stops at 2,048 and a
@@ -28,16 +44,7 @@ class Mean(keras.metrics.Mean):
     """
 
     def __init__(self, name: str = "mean", dtype: Any = None) -> None:
-        _init(keras.metrics.Mean.__init__, self, name=name, dtype=dtype)
-
-    def update_state(self, values: Any, sample_weight: Any = None) -> None:
-        _update_state(super().update_state.__func__, self, values, sample_weight)
-
-    def reset_state(self) -> None:
-        _reset_state(super().reset_state.__func__, self)
-
-    def result(self) -> Any:
-        return _result(super().result.__func__, self)
+        super().__init__(name=name, dtype=dtype)
 
 
 def install() -> None:

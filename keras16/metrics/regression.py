@@ -9,62 +9,70 @@ import keras
 from keras import ops
 
 from keras16.metrics._of_terms import MeanOf
-from keras16.metrics.mean import Mean, mean_on_host
+from keras16.metrics.mean import ExactMean, mean_on_host
 from keras16.numerics import accumulators, bits, regression, scaled, shapes
 from keras16.numerics.scaled import Scaled
 from keras16.numerics.terms import Terms
 
 
-@keras.saving.register_keras_serializable(package="keras16")
-class MeanSquaredError(MeanOf, keras.metrics.MeanSquaredError, Mean):
+@keras.saving.register_keras_serializable("keras16", "metrics.MeanSquaredError")
+class MeanSquaredError(MeanOf, keras.metrics.MeanSquaredError, ExactMean):
     """Keras' metric of that name, exact over any number of samples."""
 
     def _terms(self, labels: Any, predictions: Any) -> Terms:
         return regression.squared_error(labels, predictions)
 
 
-@keras.saving.register_keras_serializable(package="keras16")
-class MeanAbsoluteError(MeanOf, keras.metrics.MeanAbsoluteError, Mean):
+@keras.saving.register_keras_serializable("keras16", "metrics.MeanAbsoluteError")
+class MeanAbsoluteError(MeanOf, keras.metrics.MeanAbsoluteError, ExactMean):
     """Keras' metric of that name, exact over any number of samples."""
 
     def _terms(self, labels: Any, predictions: Any) -> Terms:
         return regression.absolute_error(labels, predictions)
 
 
-@keras.saving.register_keras_serializable(package="keras16")
-class MeanAbsolutePercentageError(MeanOf, keras.metrics.MeanAbsolutePercentageError, Mean):
+@keras.saving.register_keras_serializable(
+    "keras16", "metrics.MeanAbsolutePercentageError"
+)
+class MeanAbsolutePercentageError(
+    MeanOf, keras.metrics.MeanAbsolutePercentageError, ExactMean
+):
     """Keras' metric of that name, exact over any number of samples."""
 
     def _terms(self, labels: Any, predictions: Any) -> Terms:
         return regression.absolute_percentage_error(labels, predictions)
 
 
-@keras.saving.register_keras_serializable(package="keras16")
-class MeanSquaredLogarithmicError(MeanOf, keras.metrics.MeanSquaredLogarithmicError, Mean):
+@keras.saving.register_keras_serializable(
+    "keras16", "metrics.MeanSquaredLogarithmicError"
+)
+class MeanSquaredLogarithmicError(
+    MeanOf, keras.metrics.MeanSquaredLogarithmicError, ExactMean
+):
     """Keras' metric of that name, exact over any number of samples."""
 
     def _terms(self, labels: Any, predictions: Any) -> Terms:
         return regression.squared_logarithmic_error(labels, predictions)
 
 
-@keras.saving.register_keras_serializable(package="keras16")
-class LogCoshError(MeanOf, keras.metrics.LogCoshError, Mean):
+@keras.saving.register_keras_serializable("keras16", "metrics.LogCoshError")
+class LogCoshError(MeanOf, keras.metrics.LogCoshError, ExactMean):
     """Keras' metric of that name, exact over any number of samples."""
 
     def _terms(self, labels: Any, predictions: Any) -> Terms:
         return regression.log_cosh(labels, predictions)
 
 
-@keras.saving.register_keras_serializable(package="keras16")
-class Poisson(MeanOf, keras.metrics.Poisson, Mean):
+@keras.saving.register_keras_serializable("keras16", "metrics.Poisson")
+class Poisson(MeanOf, keras.metrics.Poisson, ExactMean):
     """Keras' metric of that name, exact over any number of samples."""
 
     def _terms(self, labels: Any, predictions: Any) -> Terms:
         return regression.poisson(labels, predictions)
 
 
-@keras.saving.register_keras_serializable(package="keras16")
-class CosineSimilarity(MeanOf, keras.metrics.CosineSimilarity, Mean):
+@keras.saving.register_keras_serializable("keras16", "metrics.CosineSimilarity")
+class CosineSimilarity(MeanOf, keras.metrics.CosineSimilarity, ExactMean):
     """Keras' metric of that name; unlike Keras', `get_config` holds the axis.
 
     Args: as `keras.metrics.CosineSimilarity`.
@@ -83,8 +91,8 @@ class CosineSimilarity(MeanOf, keras.metrics.CosineSimilarity, Mean):
         return {**super().get_config(), "axis": self.axis}
 
 
-@keras.saving.register_keras_serializable(package="keras16")
-class RootMeanSquaredError(MeanOf, keras.metrics.RootMeanSquaredError, Mean):
+@keras.saving.register_keras_serializable("keras16", "metrics.RootMeanSquaredError")
+class RootMeanSquaredError(MeanOf, keras.metrics.RootMeanSquaredError, ExactMean):
     """Keras' metric of that name; the mean square may be beyond float16."""
 
     def _values(self, y_true: Any, y_pred: Any) -> Scaled:

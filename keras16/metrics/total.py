@@ -7,11 +7,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras16.metrics.mean import Mean, weight_of
+from keras16.metrics.mean import ExactMean, weight_of
 from keras16.numerics import accumulators, bits, scaled
 
 
-@keras.saving.register_keras_serializable(package="keras16")
+@keras.saving.register_keras_serializable("keras16", "metrics.Sum")
 class Sum(keras.metrics.Sum):
     """Keras' metric of that name; the sum is exact, its `result` rounded once."""
 
@@ -25,9 +25,7 @@ class Sum(keras.metrics.Sum):
             (accumulators.WORDS,), "zeros", dtype="int32", name="total"
         )
 
-    def update_state(  # type: ignore[override]  # as Keras' own metrics have it
-        self, values: Any, sample_weight: Any = None
-    ) -> None:
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
         if not bits.is_16_bit(self.dtype):
             super().update_state(values, sample_weight)
             return
@@ -53,8 +51,8 @@ class Sum(keras.metrics.Sum):
         return accumulators.to_float(total) if exact else float(total)
 
 
-@keras.saving.register_keras_serializable(package="keras16")
-class MeanMetricWrapper(keras.metrics.MeanMetricWrapper, Mean):
+@keras.saving.register_keras_serializable("keras16", "metrics.MeanMetricWrapper")
+class MeanMetricWrapper(keras.metrics.MeanMetricWrapper, ExactMean):
     """Keras' metric of that name: the mean of a function, exact over the samples.
 
     The function's own steps are not ours: `keras16.audit` says whether they are

@@ -182,7 +182,7 @@ def generalized(ids: Any, p: Any, q: float) -> Terms:
     """
     is_label = one_hot(ids, p.shape[-1])
     entries = scaled.of(p)
-    logarithm = ops.maximum(scaled.value(scaled.log(entries)), -2.0**10)
+    logarithm = ops.maximum(scaled.value(scaled.log(entries)), -(2.0**10))
     losses = scaled.of(-ops.expm1(logarithm * q)) / q
     slopes = -scaled.power(entries, q - 1)
     return _of_rows(scaled.masked(is_label, losses), scaled.masked(is_label, slopes))
@@ -269,9 +269,7 @@ def _sums(entries: Scaled) -> tuple[Scaled, Scaled, Any]:
     mantissa = bits.format_of(entries.x).mantissa
     fraction = ops.bitwise_and(bits.as_bits(entries.x), (1 << mantissa) - 1)
     order = ops.left_shift(entries.exponent, mantissa) + fraction
-    is_top = one_hot(
-        ops.cast(ops.argmax(order, axis=-1), "int32"), entries.x.shape[-1]
-    )
+    is_top = one_hot(ops.cast(ops.argmax(order, axis=-1), "int32"), entries.x.shape[-1])
     rest = scaled.total(_without(is_top, entries), -1, keepdims=True)
     top = scaled.total(scaled.masked(is_top, entries), -1, keepdims=True)
     total = rest + top

@@ -32,9 +32,7 @@ def _overlap(
 ) -> Terms:
     """The loss as missed / (common + missed): it is never 1 minus almost 1."""
     y, p = scaled.of(labels), scaled.of(predictions)
-    no_y, no_p = (
-        scaled.difference(ops.ones_like(x), x) for x in (labels, predictions)
-    )
+    no_y, no_p = (scaled.difference(ops.ones_like(x), x) for x in (labels, predictions))
 
     def total(a: Scaled) -> Scaled:
         return scaled.total(a, axis, keepdims=True)

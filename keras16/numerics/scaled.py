@@ -292,4 +292,6 @@ def _times_power(x: Any, exponent: Any) -> Any:
     # x 2**-28 is below half the smallest float16.
     exponent = ops.clip(exponent, 2 - 2 * bias, 2 * bias)
     half = ops.right_shift(exponent, 1)
-    return x * bits.power_of_two(half, dtype) * bits.power_of_two(exponent - half, dtype)
+    return (
+        x * bits.power_of_two(half, dtype) * bits.power_of_two(exponent - half, dtype)
+    )
