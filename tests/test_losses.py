@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import keras16
 from keras16 import losses
+from keras16.audit import audit
+from keras16.errors import UserError
+from keras16.losses import lookup
 from tests.reference import losses as reference
 
 ROWS, CLASSES = 64, 7
@@ -152,19 +156,13 @@ DIFFERENCES = {
 CASE = pytest.mark.parametrize("case", CASES)
 
 
-def snake(name):
-    return keras.src.utils.naming.to_snake_case(name)
+# Keras' class -> its twin under tests/reference.
+TWINS = {name: function for function, name in lookup.OF_FUNCTION.items()}
 
 
 def twin(case):
     name, arguments, _ = CASES[case]
-    special = {
-        "KLDivergence": "kl_divergence",
-        "CategoricalGeneralizedCrossEntropy": "categorical_generalized_cross_entropy",
-    }
-    return functools.partial(
-        getattr(reference, special.get(name, snake(name))), **arguments
-    )
+    return functools.partial(getattr(reference, TWINS[name]), **arguments)
 
 
 def run(loss, y, p, weight=None, compiled=False):
@@ -217,3 +215,266 @@ def test_mean_and_gradient_agree_with_float64(case, compiled):
     each, slopes = expected(case, 1.0, share)
     assert_units(value, each.mean(), 4, floor=np.abs(each).mean())
     assert_units(gradient, slopes, 4, floor=DIFFERENCES.get(case, 0.0) * share)
+
+
+@pytest.mark.parametrize("case", ["mse of 300", "sparse logits", "binary logits"])
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean_with_sample_weight"])
+def test_reductions_and_weights_agree_with_float64(case, reduction):
+    name, arguments, (y, p) = CASES[case]
+    weight = random(5).uniform(0.1, 3, ROWS).astype("float16")
+    loss = getattr(losses, name)(dtype="float16", reduction=reduction, **arguments)
+    value, gradient = run(loss, y, p, weight)
+    w = weight.astype("float64")
+    share = 1 / w.sum() if reduction == "mean_with_sample_weight" else 1
+    each, slopes = expected(case, w, share)
+    if reduction == "none":
+        finite = np.where(each * w > 65504, np.inf, each * w)
+        np.testing.assert_array_equal(np.isinf(value), np.isinf(finite))
+        value, finite = value[np.isfinite(finite)], finite[np.isfinite(finite)]
+        assert_units(value, finite, 4)
+    elif np.sum(each * w) * share < 65504:
+        assert_units(value, np.sum(each * w) * share, 4)
+    assert_units(gradient, slopes, 4)
+
+
+def test_mask_means_over_what_counts():
+    y, p = CASES["mse"][2]
+    mask = random(6).integers(0, 2, ROWS).astype(bool)
+    p = tf.constant(p)
+    p._keras_mask = tf.constant(mask)
+    value = losses.MeanSquaredError(dtype="float16")(y, p)
+    each, _ = expected("mse", 1.0, 1.0)
+    assert_units(float(value), each[mask].mean(), 4)
+    p._keras_mask = tf.zeros_like(mask)
+    assert float(losses.MeanSquaredError(dtype="float16")(y, p)) == 0.0
+
+
+def test_ignored_class_and_time_steps():
+    z = real(shape=(4, 5, CLASSES))[0]
+    labels = random(7).integers(-1, CLASSES, (4, 5)).astype("int32")
+    loss = losses.SparseCategoricalCrossentropy(
+        from_logits=True, ignore_class=-1, dtype="float16"
+    )
+    value, gradient = run(loss, labels, z)
+    valid = labels >= 0
+    each = reference.sparse_categorical_crossentropy(
+        labels, z.astype("float64"), from_logits=True
+    )
+    assert_units(value, each[valid].mean(), 4)
+    assert np.all(gradient[~valid] == 0) and np.all(gradient[valid] != 0)
+
+
+def test_stock_mse_of_300_is_infinite_and_ours_is_right():
+    y, p = np.zeros((2**17, 1), "float16"), np.zeros((2**17, 1), "float16")
+    p[::2] = 300
+    with floatx16():
+        assert not np.isfinite(float(keras.losses.MeanSquaredError()(y, p)))
+    value, gradient = run(losses.MeanSquaredError(dtype="float16"), y, p)
+    assert_units(value, 45000.0, 1)
+    assert_units(gradient, 2 * p.astype("float64") / 2**17, 1)
+
+
+def test_stock_binary_crossentropy_of_certainty_is_nan_and_ours_is_not():
+    y, p = np.ones((3, 1), "float16"), np.ones((3, 1), "float16")
+    with floatx16():
+        assert np.isnan(float(keras.losses.BinaryCrossentropy()(y, p)))
+    value, gradient = run(losses.BinaryCrossentropy(dtype="float16"), y, p)
+    assert_units(value, 1e-7, 1)
+    assert np.all(gradient == 0)
+
+
+def test_stock_corrupts_class_ids_above_2048_and_ours_does_not():
+    z = np.zeros((1, 4099), "float16")
+    z[0, 4097] = 9
+    label = np.array([4097], "int32")
+    options = {"from_logits": True}
+    with floatx16():
+        stock = keras.losses.SparseCategoricalCrossentropy(**options)(label, z)
+    assert float(stock) > 8
+    ours = losses.SparseCategoricalCrossentropy(dtype="float16", **options)
+    truth = reference.sparse_categorical_crossentropy(
+        label, z.astype("float64"), from_logits=True
+    )
+    assert_units(float(ours(label, z)), truth[0], 4)
+
+
+@BOTH
+def test_single_losses_beyond_float16_with_a_mean_within(compiled):
+    z = np.zeros((4, 3), "float16")
+    z[0] = [6e4, -6e4, 0]
+    labels = np.array([1, 0, 0, 0], "int32")
+    ours = losses.SparseCategoricalCrossentropy(from_logits=True, dtype="float16")
+    value, gradient = run(ours, labels, z, compiled=compiled)
+    assert_units(value, (2 * float(z[0, 0]) + 3 * np.log(3)) / 4, 1)
+    assert_units(gradient[0], np.array([0.25, -0.25, 0]), 1)
+
+
+@pytest.mark.parametrize("error", [1e-7, 6e-5, 1.0, 250.0, 6e4])
+@pytest.mark.parametrize("name", ["MeanAbsoluteError", "Huber", "LogCosh"])
+def test_extremes(name, error):
+    y, p = np.zeros((8, 2), "float16"), np.full((8, 2), error, "float16")
+    value, gradient = run(getattr(losses, name)(dtype="float16"), y, p)
+    function = getattr(reference, TWINS[name])
+    y, p = y.astype("float64"), p.astype("float64")
+    assert_units(value, function(y, p).mean(), 4)
+    assert_units(gradient, reference.gradient(function, y, p, 1 / 8), 4)
+
+
+@CASE
+def test_nan_empty_and_one_example(case):
+    name, arguments, (y, p) = CASES[case]
+    loss = getattr(losses, name)(dtype="float16", **arguments)
+    broken = p.copy()
+    broken[3] = np.nan
+    assert np.isnan(run(loss, y, broken)[0])
+    assert np.isfinite(float(loss(y[:1], p[:1])))
+    assert float(loss(y[:0], p[:0])) <= 1  # dice and tversky of nothing are 1
+
+
+@pytest.mark.parametrize("batch", [4096, 2**17])
+def test_gradients_of_large_batches_are_rounded_once(batch):
+    z = np.tile(np.array([[3.0, 0.1]], "float16"), (batch, 1))
+    ids = np.ones(batch, "int32")
+    ours = losses.SparseCategoricalCrossentropy(from_logits=True, dtype="float16")
+    _, gradient = run(ours, ids, z)
+    p = reference.softmax(z.astype("float64"))
+    truth = (p - reference.one_hot(ids, 2)) / batch
+    assert_units(gradient, truth, 1)
+    ours = losses.SparseCategoricalCrossentropy(
+        from_logits=True, dtype="float16", reduction="sum"
+    )
+    assert_units(run(ours, ids, z)[1], truth * batch, 4)
+
+
+@CASE
+def test_float32_is_keras_own(case):
+    name, arguments, (y, p) = CASES[case]
+    y, p = (x if x.dtype.kind == "i" else x.astype("float32") for x in (y, p))
+    ours = getattr(losses, name)(**arguments)(y, p)
+    stock = getattr(keras.losses, name)(**arguments)(y, p)
+    np.testing.assert_allclose(ours, stock, rtol=1e-6)
+
+
+@CASE
+def test_config_round_trip(case):
+    name, arguments, (y, p) = CASES[case]
+    loss = getattr(losses, name)(dtype="float16", reduction="sum", **arguments)
+    config = keras.saving.serialize_keras_object(loss)
+    twin = keras.saving.deserialize_keras_object(config)
+    assert type(twin) is type(loss) and twin.get_config() == loss.get_config()
+
+
+def test_logits_behind_a_softmax_are_found():
+    y, p = CASES["sparse logits"][2]
+    certain = keras.activations.softmax(tf.constant(p * np.float16(8)))
+    loss = losses.SparseCategoricalCrossentropy(dtype="float16")
+    each = reference.sparse_categorical_crossentropy(
+        y, (p * np.float16(8)).astype("float64"), from_logits=True
+    )
+    assert_units(float(loss(y, certain)), each.mean(), 4)
+
+
+# get
+
+
+@pytest.mark.parametrize("name", sorted(keras.src.losses.ALL_OBJECTS_DICT))
+def test_get_finds_every_name_of_keras(name):
+    if name in ("Loss", "LossFunctionWrapper"):
+        return
+    if name.lower() in ("ctc", "circle"):
+        with pytest.raises(UserError, match="no 16-bit form"):
+            losses.get(name, "float16")
+        return
+    found = losses.get(name, "float16")
+    assert type(found).__module__.startswith("keras16.losses")
+    assert found.dtype == "float16"
+
+
+def test_get_carries_arguments_over():
+    smoothed = keras.losses.CategoricalCrossentropy(
+        from_logits=True, label_smoothing=0.1, reduction="sum", name="mine"
+    )
+    ours = losses.get(smoothed, "float16")
+    assert type(ours) is losses.CategoricalCrossentropy
+    assert ours.get_config() == smoothed.get_config()
+    assert losses.get(keras.losses.Huber(delta=3.0), "float16").delta == 3.0
+    assert losses.get(keras.losses.CosineSimilarity(axis=1), "float16").axis == 1
+    assert losses.get(None) is None
+    with pytest.raises(UserError, match="no loss 'nothing'"):
+        losses.get("nothing", "float16")
+
+
+def test_get_reduces_what_is_not_ours():
+    def mine(y_true, y_pred):
+        return keras.ops.abs(y_pred[:, 0])
+
+    class Mine(keras.losses.Loss):
+        def call(self, y_true, y_pred):
+            return keras.ops.abs(y_pred[:, 0])
+
+    p = np.full((2**17, 1), 2.0, "float16")
+    for loss in (mine, Mine()):
+        value, gradient = run(losses.get(loss, "float16"), p, p)
+        assert value == 2.0
+        np.testing.assert_array_equal(gradient, 2.0**-17)
+
+
+@pytest.mark.parametrize("name", ["crossentropy", "ce"])
+def test_crossentropy_is_chosen_by_shape(name):
+    y, p = CASES["sparse probabilities"][2]
+    found = losses.get(name, "float16")
+    stock = losses.SparseCategoricalCrossentropy(dtype="float16")
+    assert float(found(y, p)) == float(stock(y, p))
+    y, p = CASES["categorical probabilities"][2]
+    stock = losses.CategoricalCrossentropy(dtype="float16")
+    assert float(found(y, p)) == float(stock(y, p))
+
+
+# In a model
+
+
+def floatx16():
+    return Floatx16()
+
+
+class Floatx16:
+    def __enter__(self):
+        keras.config.set_floatx("float16")
+
+    def __exit__(self, *error):
+        keras.config.set_floatx("float32")
+
+
+def small(loss, outputs=CLASSES, **options):
+    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(outputs)])
+    model.compile(keras16.optimizers.SGD(), loss, jit_compile=False, **options)
+    return model
+
+
+@pytest.mark.parametrize(
+    "case", ["sparse logits", "binary focal logits", "categorical focal probabilities"]
+)
+def test_step_is_pure_where_stock_is_not(case):
+    keras16.use("16")
+    name, arguments, (y, _) = CASES[case]
+    x = real(shape=(ROWS, 5))[0]
+    if case == "sparse logits":
+        stock = getattr(keras.losses, name)(**arguments)
+        assert not audit(small(stock), x, y).pure
+    ours = getattr(losses, name)(**arguments)
+    assert audit(small(ours), x, y, sample_weight=np.ones(ROWS, "float16")).pure
+
+
+def test_fit_with_class_weights_saves_and_loads(tmp_path):
+    keras16.use("16")
+    x, y = real(shape=(ROWS, 5))[0], CASES["sparse logits"][2][0]
+    model = small(losses.SparseCategoricalCrossentropy(from_logits=True))
+    weights = {0: 2.0, 1: 0.5, **{i: 1.0 for i in range(2, CLASSES)}}
+    history = model.fit(x, y, class_weight=weights, batch_size=ROWS, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert type(loaded.loss) is losses.SparseCategoricalCrossentropy
+    assert np.isfinite(history.history["loss"][0])
+    np.testing.assert_array_equal(
+        loaded.predict(x, verbose=0), model.predict(x, verbose=0)
+    )

@@ -26,8 +26,6 @@ class _Binary(SixteenBit):
         answers = binary.smoothed_labels(labels, self.label_smoothing)  # type: ignore[attr-defined]
         chances = self._chances(predictions)
         loss, slope = self._elements(answers, chances)
-        if not self._reads_logits:
-            slope = slope / chances.yes / chances.no
         return of_elements(loss, slope, self.axis)  # type: ignore[attr-defined]
 
     def _chances(self, predictions: Any) -> binary.Chances:
@@ -36,11 +34,9 @@ class _Binary(SixteenBit):
         return binary.chances_of_probabilities(predictions)
 
     def _elements(self, labels: binary.Labels, chances: binary.Chances) -> Any:
-        """(loss, derivative by the logit), elementwise."""
-        return (
-            binary.cross_entropy(labels, chances),
-            binary.slope_by_logit(labels, chances),
-        )
+        """(loss, derivative by the prediction), elementwise."""
+        slope = binary.slope(labels, chances, self._reads_logits)
+        return binary.cross_entropy(labels, chances), slope
 
 
 @keras.saving.register_keras_serializable(package="keras16")
@@ -67,4 +63,4 @@ class BinaryFocalCrossentropy(_Binary, keras.losses.BinaryFocalCrossentropy):
     def _elements(self, labels: binary.Labels, chances: binary.Chances) -> Any:
         balanced = self.apply_class_balancing
         weight = binary.balance(labels, self.alpha) if balanced else None
-        return binary.focal(labels, chances, self.gamma, weight)
+        return binary.focal(labels, chances, self.gamma, weight, self._reads_logits)

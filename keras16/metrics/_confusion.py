@@ -64,8 +64,8 @@ class Confusion:
         bucket = ops.cast(
             ops.searchsorted(cuts, ops.reshape(bits.order(y_pred), (-1,))), "int32"
         )
-        rows = ops.where(ops.reshape(y_true, (-1,)) != 0, len(self._cuts()) + 1, 0)
-        self._count(bucket + ops.cast(rows, "int32"), y_pred, weight)
+        is_yes = ops.cast(ops.reshape(y_true, (-1,)) != 0, "int32")
+        self._count(bucket + is_yes * (len(self._cuts()) + 1), y_pred, weight)
 
     def _count(self, segments: Any, y_pred: Any, weight: Any) -> None:
         shape = tuple(self.counted.shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -54,7 +55,7 @@ class FBetaScore(keras.metrics.FBetaScore):
     def _chosen(self, y_pred: Any) -> Any:
         if self.threshold is not None:
             return bits.above(y_pred, self.threshold)
-        highest = ops.max(y_pred, axis=-1, keepdims=True)
+        highest = ops.max(y_pred, axis=-1, keepdims=True, initial=-math.inf)
         return ops.logical_and(y_pred >= highest, y_pred != 0)
 
     def _add(self, row: int, values: Any) -> None:

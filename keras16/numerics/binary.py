@@ -105,38 +105,42 @@ def cross_entropy(labels: Labels, chances: Chances) -> Scaled:
     return labels.yes * chances.loss_of_yes + labels.no * chances.loss_of_no
 
 
-def slope_by_logit(labels: Labels, chances: Chances) -> Scaled:
-    """P - y, written so that nothing cancels where y is 0 or 1."""
-    slope = chances.yes * labels.no - chances.no * labels.yes
-    return slope if chances.live is None else scaled.masked(chances.live, slope)
+def slope(labels: Labels, chances: Chances, by_logit: bool) -> Scaled:
+    """The derivative of the cross-entropy by the logit z, or by p = sigmoid(z).
 
-
-def slope_by_probability(labels: Labels, chances: Chances) -> Scaled:
-    """(p - y) / (p (1 - p))."""
-    return slope_by_logit(labels, chances) / chances.yes / chances.no
+    P - y, or that over p (1 - p): written so that nothing cancels where y is 0 or 1.
+    """
+    result = chances.yes * labels.no - chances.no * labels.yes
+    if not by_logit:
+        result = result / chances.yes / chances.no
+    return result if chances.live is None else scaled.masked(chances.live, result)
 
 
 def focal(
-    labels: Labels, chances: Chances, gamma: float, weight: Scaled | None
+    labels: Labels,
+    chances: Chances,
+    gamma: float,
+    weight: Scaled | None,
+    by_logit: bool,
 ) -> tuple[Scaled, Scaled]:
     """Weight x q**gamma x cross-entropy, q being the chance of the wrong answer.
 
     Source: Lin et al., arXiv 1708.02002, equation 5.
 
     Returns:
-        (loss, its derivative by the logit of p).
+        (loss, its derivative by the logit of p or by p).
     """
     wrong = labels.yes * chances.no + labels.no * chances.yes
     entropy = cross_entropy(labels, chances)
     factor = scaled.power(wrong, gamma)
-    spread = chances.yes * chances.no
-    slope = factor * slope_by_logit(labels, chances)
+    fall = factor * slope(labels, chances, by_logit)
     if gamma:
-        # d q / d logit = (1 - 2 y) p (1 - p)
-        turn = (labels.no - labels.yes) * spread * entropy * gamma
-        slope = slope + turn * scaled.power(wrong, gamma - 1)
+        # d q / d p = 1 - 2 y
+        turn = (labels.no - labels.yes) * entropy * gamma
+        turn = turn * chances.yes * chances.no if by_logit else turn
+        fall = fall + turn * scaled.power(wrong, gamma - 1)
     loss = factor * entropy
-    return (loss, slope) if weight is None else (loss * weight, slope * weight)
+    return (loss, fall) if weight is None else (loss * weight, fall * weight)
 
 
 def balance(labels: Labels, alpha: float) -> Scaled:

@@ -7,6 +7,7 @@ Labels are class ids, [...] int32, or one weight a class, [..., classes].
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -54,9 +55,9 @@ def softmax_shares(logits: Any) -> Shares:
     every loss below 2**-12 to 0.
     """
     is_top = one_hot(bits.argmax(logits), logits.shape[-1])
-    highest = ops.max(logits, axis=-1, keepdims=True)
+    highest = ops.max(logits, axis=-1, keepdims=True, initial=-math.inf)
     exponentials = scaled.exponential_of_difference(logits, highest)
-    rest = scaled.total(_without(is_top, exponentials), -1, keepdims=True)
+    rest = scaled.total(scaled.without(is_top, exponentials), -1, keepdims=True)
     total = rest + 1.0
     shares = exponentials / total
     # Elsewhere than at the top, p is at most 1/2 and 1 - p takes nothing from it.
@@ -205,14 +206,14 @@ def hinge(labels: Any, predictions: Any) -> Terms:
     y, p = scaled.of(labels), scaled.of(predictions)
     no = scaled.difference(ops.ones_like(labels), labels)
     wrong = scaled.value(no * p)
-    highest = ops.max(wrong, axis=-1, keepdims=True)
+    highest = ops.max(wrong, axis=-1, keepdims=True, initial=-math.inf)
     is_top = ops.cast(ops.equal(wrong, highest), labels.dtype)
     ties = scaled.of(scaled.value(scaled.total(scaled.of(is_top), -1, keepdims=True)))
     right = scaled.total(y * p, -1, keepdims=True)
     margin = scaled.of(highest) - right + 1.0
-    live = margin.x >= 0
-    slopes = scaled.masked(live, no * scaled.of(is_top) / ties - y)
-    return _of_rows(scaled.masked(live, margin), slopes)
+    dead = margin.x < 0
+    slopes = scaled.without(dead, no * scaled.of(is_top) / ties - y)
+    return _of_rows(scaled.without(dead, margin), slopes)
 
 
 def one_hot(ids: Any, classes: int) -> Any:
@@ -270,14 +271,10 @@ def _sums(entries: Scaled) -> tuple[Scaled, Scaled, Any]:
     fraction = ops.bitwise_and(bits.as_bits(entries.x), (1 << mantissa) - 1)
     order = ops.left_shift(entries.exponent, mantissa) + fraction
     is_top = one_hot(ops.cast(ops.argmax(order, axis=-1), "int32"), entries.x.shape[-1])
-    rest = scaled.total(_without(is_top, entries), -1, keepdims=True)
+    rest = scaled.total(scaled.without(is_top, entries), -1, keepdims=True)
     top = scaled.total(scaled.masked(is_top, entries), -1, keepdims=True)
     total = rest + top
     return total, scaled.where(is_top, rest, total - entries), is_top
-
-
-def _without(condition: Any, a: Scaled) -> Scaled:
-    return scaled.masked(ops.logical_not(condition), a)
 
 
 def _below(a: Scaled, b: Scaled) -> Any:

@@ -27,8 +27,8 @@ def _margin(labels: Any, predictions: Any) -> tuple[Scaled, Scaled]:
     """max(1 - y p, 0) and its derivative by p."""
     y = scaled.of(_signed(labels))
     margin = 1.0 - y * scaled.of(predictions)
-    live = ops.logical_not(margin.x < 0)
-    return scaled.masked(live, margin), scaled.masked(live, -y)
+    dead = margin.x < 0
+    return scaled.without(dead, margin), scaled.without(dead, -y)
 
 
 def _signed(labels: Any) -> Any:

@@ -126,7 +126,7 @@ def at_least_epsilon(x: Any) -> Scaled:
 def sign(a: Scaled) -> Scaled:
     """-1, 0 or 1; NaN of NaN."""
     one = ops.sign(a.x)
-    return Scaled(one, ops.where(one == 0, scaled.ZERO_EXPONENT, 0))
+    return Scaled(one, scaled.ZERO_EXPONENT * ops.cast(one == 0, "int32"))
 
 
 def _below(a: Scaled, b: Scaled) -> Any:

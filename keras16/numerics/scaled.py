@@ -104,8 +104,9 @@ def normal(x: Any, exponent: Any) -> Scaled:
     kept = ops.bitwise_and(raw, 0x8000 | ((1 << form.mantissa) - 1))
     ones = ops.bitwise_or(kept, form.bias << form.mantissa)
     mantissa = bits.reinterpreted(ops.cast(ones, "int16"), bits.name_of(x))
-    own = field - form.bias - ops.where(small, lift, 0)
-    exponent = ops.where(plain, exponent + own, ops.where(x == 0, ZERO_EXPONENT, 0))
+    own = field - form.bias - lift * ops.cast(small, "int32")
+    zero = ZERO_EXPONENT * ops.cast(x == 0, "int32")
+    exponent = ops.where(plain, exponent + own, zero)
     return Scaled(ops.where(plain, mantissa, x), exponent)
 
 
@@ -148,6 +149,15 @@ def where(condition: Any, a: Scaled, b: Scaled) -> Scaled:
 def masked(condition: Any, a: Scaled) -> Scaled:
     """A where a condition holds, else 0."""
     return where(condition, a, constant(0.0, a.dtype))
+
+
+def without(condition: Any, a: Scaled) -> Scaled:
+    """0 where a condition holds, else a.
+
+    Not `masked` with the opposite: TensorFlow rewrites not (a < 0) as a >= 0, and
+    NaN would become 0.
+    """
+    return where(condition, constant(0.0, a.dtype), a)
 
 
 def expand(a: Scaled, axis: int = -1) -> Scaled:
