@@ -23,7 +23,7 @@ VARIANTS = {
 }
 every = pytest.mark.parametrize("variant", VARIANTS)
 WEIGHTS = np.linspace(-1, 1, 48).reshape(6, 8)
-STEPS = 100
+STEPS = 50
 
 
 def made(variant, library=optimizers, rate=None, **more):
@@ -84,7 +84,7 @@ def test_config_goes_round(variant):
         variant, rate=schedules.CosineDecay(0.01, 9), rounding="kahan", seed=7
     )
     config = optimizer.get_config()
-    again = type(optimizer).from_config(config)
+    again = type(optimizer).from_config(optimizer.get_config())
     assert again.get_config() == config
     assert (again.rounding, again.seed) == ("kahan", 7)
     stored = keras.optimizers.serialize(optimizer)
@@ -99,39 +99,52 @@ def test_at_float32_it_is_keras_own(variant):
     assert np.abs(ours - stock).max() < 1e-6
 
 
+SIZES = (1e-6, 3e-2, 2e4)  # subnormal, usual, half of what there is
+
+
 @every
-@both
-@pytest.mark.parametrize("size", [1e-6, 3e-2, 2e4])
-def test_one_step_by_hand(variant, size, compiled):
-    """Sizes are whole float16s, and every step is one: the first has no history."""
+@pytest.mark.parametrize("size", SIZES)
+def test_one_step_by_hand(variant, size):
     name, _ = VARIANTS[variant]
     rate = rate_of(name, size)
     gradient = (np.sign(WEIGHTS) * size).astype("float16")
     optimizer = made(variant, rate=rate, rounding="kahan")
-    found = trained(optimizer, [gradient], compiled=compiled)
+    found = trained(optimizer, [gradient], compiled=False)
     start = WEIGHTS.astype("float16").astype("float64")
     step = start - wanted(variant, [gradient], rate)
-    # Kahan keeps 27 bits of the weight: a step of 1e-9 can't be seen in it.
     off = np.abs(start - found - step)
-    assert (off <= np.abs(step) * 4 * 2.0**-11 + 2.0**-26).all(), off.max()
+    # 3 last places: 1 by chance, the others by products, roots and quotients.
+    # Kahan keeps 27 bits of the weight: no step is seen to less than 2**-26.
+    assert (off <= np.abs(step) * 3 * 2.0**-10 + 2.0**-26).all(), off.max()
 
 
 # Against float64
 
-# The mean error of the way gone in 100 steps. Gradients of 1e-6 are subnormal: one
+# The mean error of the way gone in 50 steps. Gradients of 1e-6 are subnormal: one
 # has 17 levels, and averages of them no more.
-BOUNDS = {1e-6: 0.08, 1e-2: 0.01, 3e3: 0.01}
+BOUNDS = {1e-6: 0.05, 1e-2: 0.005, 3e3: 0.005}
 
 
 @every
 @pytest.mark.parametrize("size", BOUNDS)
-def test_a_hundred_steps_are_those_of_float64(variant, size):
+def test_fifty_steps_are_those_of_float64(variant, size):
     name, _ = VARIANTS[variant]
     stream, rate = gradients(size), rate_of(name, size)
-    found = trained(made(variant, rate=rate, rounding="kahan"), stream)
-    exact = wanted(variant, stream, rate)
-    bound = BOUNDS[size]
-    assert error(found, exact) < bound
+    found = trained(made(variant, rate=rate, rounding="kahan"), stream, compiled=False)
+    assert error(found, wanted(variant, stream, rate)) < BOUNDS[size]
+
+
+@pytest.mark.parametrize(
+    "variant", ["SGD nesterov", "RMSprop centered", "Adam amsgrad"]
+)
+def test_the_compiled_step_is_the_same(variant):
+    stream = gradients(1e-2, steps=20)
+    graph, compiled = (
+        trained(made(variant, rounding="kahan"), stream, compiled=each)
+        for each in (False, True)
+    )
+    exact = wanted(variant, stream, rate_of(VARIANTS[variant][0]))
+    assert error(graph, exact) < 0.005 and error(compiled, exact) < 0.005
 
 
 FAILURES = (
@@ -146,17 +159,17 @@ def test_stock_keras_fails_where_ours_does_not(variant, size):
     rate = 1e-8 if variant == "SGD" else rate_of(variant)
     stream = gradients(size)
     exact = wanted(variant, stream, rate)
-    stock = trained(made(variant, keras.optimizers, rate=rate), stream)
-    assert not error(stock, exact) < 0.15
-    ours = trained(made(variant, rate=rate, rounding="kahan"), stream)
-    assert error(ours, exact) < 0.08
+    stock = made(variant, keras.optimizers, rate=rate)
+    assert not error(trained(stock, stream, compiled=False), exact) < 0.15
+    ours = made(variant, rate=rate, rounding="kahan")
+    assert error(trained(ours, stream, compiled=False), exact) < 0.05
 
 
 def test_the_second_moment_follows_at_a_beta_of_0_9999():
     """Stock float16 rounds this beta_2 to 1: the step is 0 or infinite."""
     adam = optimizers.Adam(1e-3, beta_2=0.9999)
     stream = [np.full(WEIGHTS.shape, g, "float16") for g in [1.0] * 20 + [0.01] * 400]
-    trained(adam, stream)
+    trained(adam, stream, compiled=False)
     seen = 1 - 0.9999 ** len(stream)
     squares = np.array([float(g[0, 0]) ** 2 for g in stream])
     share = 1e-4 * 0.9999 ** np.arange(len(stream))[::-1]
@@ -171,7 +184,7 @@ def test_epsilon_means_what_it_means_in_float64(rounding):
     for epsilon in (1e-3, 1e-7, 1e-10):
         adam = optimizers.Adam(0.1, epsilon=epsilon, rounding=rounding)
         gradient = np.full(WEIGHTS.shape, 2.0**-20, "float16")
-        found = trained(adam, [gradient], start=np.zeros(WEIGHTS.shape))
+        found = trained(adam, [gradient], compiled=False, start=np.zeros(WEIGHTS.shape))
         twin = twins.Adam(epsilon=epsilon)
         exact = twin.step(0.0, 2.0**-20, 0.1)
         assert np.allclose(found, exact, rtol=3e-3)
@@ -180,15 +193,14 @@ def test_epsilon_means_what_it_means_in_float64(rounding):
 # What every optimizer takes
 
 
-@both
 @pytest.mark.parametrize("limit", [0.5, 1e4])
 @pytest.mark.parametrize("option", ["clipnorm", "global_clipnorm"])
 @pytest.mark.parametrize("size", [1e-6, 1.0, 3e4])
-def test_norms_beyond_float16_are_clipped(option, limit, size, compiled):
+def test_norms_beyond_float16_are_clipped(option, limit, size):
     gradient = np.full(WEIGHTS.shape, size, "float16")
     rate = 0.5 / min(limit, size)
     sgd = optimizers.SGD(rate, **{option: limit}, rounding="kahan")
-    found = trained(sgd, [gradient], compiled=compiled)
+    found = trained(sgd, [gradient], compiled=False)
     exact = gradient.astype("float64")
     exact = exact * min(1, limit / np.linalg.norm(exact))
     start = WEIGHTS.astype("float16").astype("float64")
@@ -348,8 +360,7 @@ def test_get_refuses_what_has_no_equal(name):
 
 def small_model(optimizer):
     precision.use("16")
-    layers = [keras.Input((5,)), keras.layers.Dense(4), keras.layers.Dense(3)]
-    model = keras.Sequential(layers)
+    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(3)])
     loss = losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer, loss)
     return model

@@ -56,18 +56,22 @@ class Group:
         pairs = zip(scalars, self._sizes, strict=True)
         return ops.concatenate([ops.broadcast_to(x, (n,)) for x, n in pairs])
 
+    def chosen(self, slots: Sequence[Any]) -> list[Any]:
+        """The slots of these variables, of those of all variables."""
+        return [slots[place] for place in self._places]
+
     def read(self, slots: Sequence[Any]) -> Any:
         """What the slots of these variables hold, as one vector.
 
         Args:
             slots: Of all variables of the optimizer.
         """
-        return self.flat([slots[place] for place in self._places])
+        return self.flat(self.chosen(slots))
 
     def write(self, slots: Sequence[Any], vector: Any) -> None:
         """Gives the slots of these variables what a vector holds."""
-        for place, value in zip(self._places, self.parts(vector), strict=True):
-            slots[place].assign(value)
+        for slot, value in zip(self.chosen(slots), self.parts(vector), strict=True):
+            slot.assign(value)
 
     def read_weights(self) -> Any:
         """The variables themselves, as one vector."""

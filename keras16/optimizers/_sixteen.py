@@ -103,13 +103,6 @@ class SixteenBit:
         is_schedule = isinstance(value, keras.optimizers.schedules.LearningRateSchedule)
         self._learning_rate = schedules.get(value) if is_schedule else value
 
-    @property
-    def peak_rate(self) -> float:
-        """The largest rate that is known before training; 1 of a user's function."""
-        if isinstance(self._learning_rate, float):
-            return self._learning_rate
-        return getattr(self._learning_rate, "peak", 1.0)
-
     # One step
 
     def _backend_update_step(self, gradients: Any, variables: Any, rate: Any) -> None:
@@ -256,6 +249,10 @@ class SixteenBit:
             dtype="int16",
             name=f"{private.path(variable)}_{name}",
         )
+
+    def add_exponent(self, variable: Any, name: str) -> Any:
+        """A slot of one int32 for the power of two that a slot is kept times."""
+        return self._scalar(0, f"{private.path(variable)}_{name}")
 
     def _scalar(self, value: Any, name: str) -> Any:
         initializer = keras.initializers.Constant(int(value))

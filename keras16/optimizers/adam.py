@@ -58,13 +58,17 @@ class Adam(SixteenBit, keras.optimizers.Adam):
         return rate.times(Scaled(moments.quotient(mean, root, floor), 0))
 
     def _largest(self, root: Any, group: Group) -> Any:
-        """The largest root so far, as Keras takes it: its bias not corrected."""
+        """The largest root so far, with the bias that all Keras' have corrected.
+
+        Keras compares them uncorrected, so that an old one loses weight against
+        the newest until the bias is gone.
+        """
+        share = self.by_step("aging", self._aging, group.dtype)
         largest = group.read(self._velocity_hats)
-        correction = self.by_step(
-            "correction",
-            lambda t: np.sqrt(seen(self.beta_2, t)),
-            group.dtype,
-        ).collapsed()
-        largest = ops.maximum(largest, root * correction)
+        largest = moments.shrunk(largest, share, self.random(group, 3))
+        largest = ops.maximum(largest, root)
         group.write(self._velocity_hats, largest)
-        return largest / correction
+        return largest
+
+    def _aging(self, steps: Any) -> Any:
+        return 1 - np.sqrt(seen(self.beta_2, steps - 1) / seen(self.beta_2, steps))

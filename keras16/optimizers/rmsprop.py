@@ -44,7 +44,7 @@ class RMSprop(SixteenBit, keras.optimizers.RMSprop):
     def build(self, var_list: Any) -> None:
         if not self.built:
             super().build(var_list)
-            _velocity.build(self)
+            _velocity.build(self, var_list)
 
     def _sixteen_step(self, gradient: Any, group: Group, rate: Scaled) -> Scaled:
         share = scaled.number(1 - self.rho, group.dtype)
@@ -58,7 +58,7 @@ class RMSprop(SixteenBit, keras.optimizers.RMSprop):
         step = rate.times(Scaled(direction, 0))
         if not self.momentum > 0:
             return step
-        return _velocity.moved(self, self._momentums, group, step)
+        return _velocity.moved(self, self._momentums, group, step)[0]
 
     def _mean(self, gradient: Any, group: Group, share: Scaled) -> Any:
         mean = group.read(self._average_gradients)

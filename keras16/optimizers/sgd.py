@@ -30,8 +30,8 @@ class SGD(SixteenBit, keras.optimizers.SGD):
     """Keras' SGD, its velocity carried times a power of two.
 
     Keras' velocity holds learning_rate x gradient, which in float16 is 0 for
-    gradients below 6e-6 at a rate of 0.01. Times a power of two (see `_velocity`)
-    it has the range of the gradient.
+    gradients below 6e-6 at a rate of 0.01. Here it is kept times a power of two
+    that follows the largest velocity (see `_velocity`).
 
     Args: as `keras.optimizers.SGD`, and `rounding` and `seed` (`SixteenBit`).
 
@@ -42,17 +42,16 @@ class SGD(SixteenBit, keras.optimizers.SGD):
     def build(self, variables: Any) -> None:
         if not self.built:
             super().build(variables)
-            _velocity.build(self)
+            _velocity.build(self, variables)
 
     def _sixteen_step(self, gradient: Any, group: Group, rate: Scaled) -> Scaled:
         step = rate.times(scaled.normal(gradient))
         if self.momentum == 0:
             return step
-        velocity = _velocity.moved(self, self.momentums, group, step)
+        velocity, step = _velocity.moved(self, self.momentums, group, step)
         if not self.nesterov:
             return velocity
-        ahead = Scaled(step.value, step.exponent - velocity.exponent)
-        again = _velocity.added(
-            velocity.value, self.momentum, ahead, self.random(group, 2)
+        ahead = _velocity.added(
+            Scaled(velocity.value, 0), self.momentum, step, self.random(group, 2)
         )
-        return Scaled(again, velocity.exponent)
+        return Scaled(ahead, velocity.exponent)

@@ -36,11 +36,6 @@ class Tabulated:
         """The rate of a step as an int32 word (see `keras16.numerics.scaled`)."""
         return self._table.at(step)
 
-    @property
-    def peak(self) -> float:
-        """The largest rate of all."""
-        return scaled.host_number(self._table.words.max())
-
     def __call__(self, step: Any) -> Any:
         """The rate in Keras' floatx: Keras' own result where that is wider."""
         floatx = keras.config.floatx()
