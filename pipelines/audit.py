@@ -23,7 +23,6 @@ from ._quiet import import_tensorflow, results_only
     "nesterov",
     "epsilon",
     "weight_decay",
-    "rounding",
     "schedule",
     "augmentation",
     "batch_size",

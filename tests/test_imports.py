@@ -42,7 +42,6 @@ LAYERS = (
         "schedules",
     },
     {"precision", "registration"},
-    {"parts"},
     {"audit", "callbacks", "convert", "diagnosis", "served_model", "tolerance"},
     {"assembly"},
     {"training"},
