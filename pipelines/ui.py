@@ -29,4 +29,5 @@ def command(tracking_uri: str | None, host: str, port: int) -> None:
     """
     arguments = store.ui_command(store.store_uri(tracking_uri), host, port)
     click.echo(f"http://{host}:{port} (Ctrl-C stops it)", err=True)
-    os.execv(arguments[0], arguments)  # so that signals reach the server itself
+    # In place of this process, so that signals reach the server itself.
+    os.execve(arguments[0], arguments, store.ui_environment())

@@ -428,7 +428,12 @@ def test_audit_exits_with_its_verdict(report, exit_code, monkeypatch):
 
 def test_ui_becomes_the_server_of_the_store(monkeypatch, tmp_path):
     ran = []
-    monkeypatch.setattr(os, "execv", lambda program, line: ran.append(line))
+
+    def execute(program, line, environment):
+        assert environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
+        ran.append(line)
+
+    monkeypatch.setattr(os, "execve", execute)
     store = tmp_path / "mlflow.db"
     store.touch()
     done = invoke("ui", "--tracking-uri", f"sqlite:///{store}", "--port", "5999")
