@@ -105,8 +105,10 @@ def core(name: str, dataset: Dataset) -> keras.Model:
     Raises:
         UserError: There is no such model, or it doesn't fit the data.
     """
-    from keras16 import convert, precision
+    from keras16 import convert, parts, precision
 
+    row = precision.in_use()
+    assert row is not None, "assemble() switches the precision first"
     path = name.partition(":")[0]
     if path.endswith(".py"):
         model = _called(name, dataset)
@@ -114,14 +116,13 @@ def core(name: str, dataset: Dataset) -> keras.Model:
         model = _loaded(path)
     else:
         build = catalog.load("models", name)
-        return build(dataset.input_shape, dataset.classes)
-    row = precision.in_use()
-    assert row is not None, "assemble() switches the precision first"
+        model = build(dataset.input_shape, dataset.classes)
+        return parts.with_layers(model, row.parts)
     model = _as_graph(model, name, dataset)
     _check_fit(model, name, dataset)
     _check_saves(model, name)
     precision.use(row.name)  # should the user's code have set a policy of its own
-    return convert.adapted(model, row)
+    return parts.with_layers(convert.adapted(model, row), row.parts)
 
 
 def _called(spec: str, dataset: Dataset) -> keras.Model:
@@ -267,11 +268,12 @@ def _from_raw_inputs(
 
 def filled(run: Run) -> Run:
     """The run with the optimizer's defaults in place of None."""
-    defaults = catalog.part("optimizers", run.optimizer).DEFAULTS
-    missing = {
-        name: value for name, value in defaults.items() if getattr(run, name) is None
-    }
-    return dataclasses.replace(run, **missing)
+    from keras16.optimizers import _settings
+
+    defaults = _optimizer_part(run).DEFAULTS
+    settings = _settings.filled(defaults, run.fields())
+    decay = _settings.weight_decay(defaults, run.fields()) or 0.0
+    return dataclasses.replace(run, **{**settings, "weight_decay": decay})
 
 
 def _optimizer(run: Run, steps: int) -> tuple[Any, Any]:
@@ -284,15 +286,24 @@ def _optimizer(run: Run, steps: int) -> tuple[Any, Any]:
         rates.append(schedule(initial, steps))
         return rates[0]
 
-    optimizer = catalog.load("optimizers", run.optimizer)(
+    optimizer = _optimizer_part(run).build(
         scheduled,
         learning_rate=run.learning_rate,
         momentum=run.momentum,
         nesterov=run.nesterov,
         epsilon=run.epsilon,
         weight_decay=run.weight_decay,
+        rounding=run.rounding,
+        seed=run.seed,
     )
     return rates[0], optimizer
+
+
+def _optimizer_part(run: Run) -> Any:
+    """What has the `DEFAULTS` and the `build` of a run's optimizer."""
+    from keras16 import parts, precision
+
+    return parts.optimizer(run.optimizer, precision.get(run.precision).parts)
 
 
 def _check_rate(rate: float, name: str) -> None:
@@ -300,7 +311,10 @@ def _check_rate(rate: float, name: str) -> None:
     from keras16 import precision
     from keras16.numerics import bits
 
-    floatx = precision.get(name).floatx
+    row = precision.get(name)
+    if row.parts == "keras16" and row.pure:
+        return  # those optimizers carry the rate in an integer
+    floatx = row.floatx
     with np.errstate(over="ignore"):
         rounded = float(bits.host_cast(rate, floatx))
     if rate and (rounded == 0 or not np.isfinite(rounded)):

@@ -18,6 +18,7 @@ class Precision:
         floatx: Keras' default float: losses, metrics, the learning rate.
         pure: Whether the training step is meant to hold no float above 16 bits.
         meaning: One line for the help page.
+        parts: Which layers and optimizers it is made of (see `keras16.parts`).
     """
 
     name: str
@@ -25,6 +26,7 @@ class Precision:
     floatx: str
     pure: bool
     meaning: str
+    parts: str = "keras16"
 
     @property
     def variable_dtype(self) -> str:
@@ -41,6 +43,14 @@ TABLE = {
             "float16",
             True,
             "pure IEEE float16: no master weights, no loss scaling",
+        ),
+        Precision(
+            "16-plain",
+            "float16",
+            "float16",
+            True,
+            "pure float16 with nothing added: textbook optimizers and batch norm",
+            parts="plain",
         ),
         Precision("32", "float32", "float32", False, "true float32 (TF32 off)"),
         Precision(

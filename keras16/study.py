@@ -22,9 +22,12 @@ class Run:
         learning_rate: None takes the optimizer's default.
         momentum: SGD and RMSprop only. None takes the optimizer's default.
         nesterov: SGD only.
-        epsilon: RMSprop and Adam only. None takes the optimizer's default.
-        weight_decay: Decoupled, as Keras defines it; 0 is none.
-        schedule: "constant" or "cosine" (decay to 0 over the whole run).
+        epsilon: Not of SGD and Lion. None takes the optimizer's default.
+        weight_decay: Decoupled, as Keras defines it; 0 takes the optimizer's own:
+            0.004 for AdamW, none for the others.
+        rounding: "nearest", "kahan" or "stochastic": of an updated 16-bit weight.
+        schedule: A file of keras16/schedules, such as "constant" or "cosine" (decay
+            to 0 over the whole run).
         augmentation: "none", "flip", "shift" or "flip_shift".
         epochs: Passes over the training set.
         batch_size: Examples a step.
@@ -42,6 +45,7 @@ class Run:
     nesterov: bool = False
     epsilon: float | None = None
     weight_decay: float = 0.0
+    rounding: str = "nearest"
     schedule: str = "cosine"
     augmentation: str = "none"
     epochs: int = 8

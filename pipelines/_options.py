@@ -15,6 +15,7 @@ from keras16 import catalog, precision
 from keras16.errors import UserError
 from keras16.study import Run
 
+ROUNDINGS = ("nearest", "kahan", "stochastic")
 AUGMENTATIONS = ("none", "flip", "shift", "flip_shift")
 DEPTHS = {"resnet": (20, 32, 44, 56, 110)}  # completed after the name; others work
 LARGEST_SEED = 2**31 - 1
@@ -113,11 +114,20 @@ FIELDS: dict[str, tuple[click.ParamType | None, str]] = {
     "learning_rate": (Number(min=0, min_open=True), "Of the first step."),
     "momentum": (Number(min=0, max=1, max_open=True), "For sgd and rmsprop."),
     "nesterov": (None, "Nesterov's momentum, for sgd."),
-    "epsilon": (Number(min=0, min_open=True), "For rmsprop and adam."),
-    "weight_decay": (Number(min=0), "Decoupled, as Keras defines it; 0 is none."),
+    "epsilon": (Number(min=0, min_open=True), "Not for sgd and lion."),
+    "weight_decay": (
+        Number(min=0),
+        "Decoupled, as Keras defines it; 0 takes the optimizer's own: 0.004 for "
+        "adamw, else none.",
+    ),
+    "rounding": (
+        click.Choice(ROUNDINGS),
+        "Of updated 16-bit weights: kahan carries what is lost into the next step, "
+        "stochastic rounds by chance.",
+    ),
     "schedule": (
         click.Choice(catalog.names("schedules")),
-        "Learning rate over the run; cosine ends at 0.",
+        "Learning rate over the run; cosine and polynomial end at 0.",
     ),
     "augmentation": (click.Choice(AUGMENTATIONS), "Random changes to training images."),
     "epochs": (click.IntRange(min=1), "Passes over the training set."),

@@ -23,6 +23,7 @@ from ._quiet import import_tensorflow, results_only
     "nesterov",
     "epsilon",
     "weight_decay",
+    "rounding",
     "schedule",
     "augmentation",
     "batch_size",

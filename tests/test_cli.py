@@ -217,8 +217,8 @@ def test_options_reach_the_run(train):
     ("arguments", "start", "completed"),
     [
         (["train", "--precision"], "m", {"mixed", "mixed_bf16"}),
-        (["train", "--schedule"], "", {"constant", "cosine"}),
-        (["train", "--optimizer"], "a", {"adam"}),
+        (["train", "--schedule"], "co", {"constant", "cosine", "cosine_restarts"}),
+        (["train", "--optimizer"], "adam", {"adam", "adamax", "adamw"}),
         (["train", "--model"], "resnet2", {"resnet20"}),
         (["train", "--dataset"], "mnist", {"mnist", "mnist5k"}),
         (["train"], "--batch", {"--batch-size"}),

@@ -42,6 +42,7 @@ LAYERS = (
         "schedules",
     },
     {"precision", "registration"},
+    {"parts"},
     {"audit", "callbacks", "convert", "diagnosis", "served_model", "tolerance"},
     {"assembly"},
     {"training"},

@@ -145,7 +145,10 @@ def test_gradients_of_a_millionth_are_not_lost(name, limit, compiled):
     """They have 4 bits in float16: so do what the slots make of them."""
     case = Case(name, {"momentum": 0.9} if name == "SGD" else {})
     gradients = gradients_of(1e-6)
-    found = trained(case.ours(), np.zeros(16), gradients, "float16", compiled)
+    # Steps of 1e-8 on a weight of 0 are lost by rounding to nearest, and no others.
+    rounding = "kahan" if name == "SGD" else "nearest"
+    optimizer = case.ours(rounding=rounding)
+    found = trained(optimizer, np.zeros(16), gradients, "float16", compiled)
     expected = case.in_float64(np.zeros(16), gradients)
     off = np.abs(wide(found[-1]).mean() / expected[-1].mean() - 1)
     assert off < limit
@@ -230,10 +233,6 @@ def test_slots_are_float16_and_half_the_bytes(case):
     assert [v.path for v in half] == [v.path for v in full]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a 16-bit slot stalls: at beta_2 .999 it is 10 % low after 3,000 steps",
-)
 def test_adam_keeps_its_second_moment_over_3000_steps():
     random = np.random.default_rng(0)
     gradients = (random.normal(size=(3000, 64)) * 0.1).astype("float16")

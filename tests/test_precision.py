@@ -44,7 +44,7 @@ def test_aliases(alias, name):
 
 
 def test_a_precision_that_there_is_not():
-    with pytest.raises(UserError, match="no precision 'double'.*16, 32"):
+    with pytest.raises(UserError, match="no precision 'double'.*16, 16-plain, 32"):
         precision.use("double")
 
 

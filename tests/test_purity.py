@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from keras16 import augmentation, training
+from keras16 import augmentation, catalog, training
 from keras16.audit import audit
 from keras16.audit import report as judged
 from keras16.backend import tensorflow_graph, tensorflow_source
 from keras16.study import Run
-from tests.runs import prepared
+from tests.runs import few, prepared, trained
 
 OPTIMIZERS = {
     "sgd": {"optimizer": "sgd"},
@@ -21,7 +21,11 @@ OPTIMIZERS = {
     "rmsprop with momentum": {"optimizer": "rmsprop", "momentum": 0.9},
     "adam": {"optimizer": "adam", "weight_decay": 1e-4},
     "adam at a constant rate": {"optimizer": "adam", "schedule": "constant"},
+    "adam, kahan": {"optimizer": "adam", "rounding": "kahan"},
+    "sgd, stochastic": {"optimizer": "sgd", "rounding": "stochastic"},
 }
+# To be in the folder is to be tested.
+OTHERS = sorted({*catalog.names("optimizers")} - {"adam", "rmsprop", "sgd"})
 
 
 def audited(**fields):
@@ -38,6 +42,24 @@ def test_a_step_of_float16_is_pure(model, optimizer):
     report = audited(model=model, **OPTIMIZERS[optimizer])
     assert report.pure, str(report)
     assert report.wide == () and report.tensors > 150
+
+
+@pytest.mark.parametrize("optimizer", OTHERS)
+def test_every_other_optimizer_of_the_catalogue_is_pure(optimizer):
+    report = audited(model="dnn", optimizer=optimizer)
+    assert report.pure, str(report)
+
+
+@pytest.mark.parametrize("optimizer", OTHERS)
+def test_every_other_optimizer_of_the_catalogue_learns(optimizer):
+    result = trained(**few(optimizer=optimizer, epochs=3, learning_rate=0.01))
+    assert result.epochs[-1].loss < result.epochs[0].loss, result.epochs
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
+def test_a_step_of_plain_float16_is_pure(optimizer):
+    report = audited(model="cnn", precision="16-plain", optimizer=optimizer)
+    assert report.pure, str(report)
 
 
 @pytest.mark.parametrize(

@@ -360,11 +360,17 @@ def test_a_run_whose_very_last_update_diverges_fails():
         ({"precision": "8"}, "no precision '8'"),
         ({"model": "cn"}, "did you mean 'cnn'"),
         ({"dataset": "mnist5"}, "mnist5k"),
-        ({"optimizer": "adamw"}, "no optimizer 'adamw'"),
+        ({"optimizer": "adamz"}, "no optimizer 'adamz'"),
         ({"schedule": "step"}, "no schedule 'step'"),
         ({"augmentation": "cutout"}, "no augmentation 'cutout'"),
-        ({"learning_rate": 1e-9}, "learning rate 1e-09 is 0 in float16"),
-        ({"learning_rate": 1e6}, "learning rate 1e+06 is inf in float16"),
+        (
+            {"learning_rate": 1e-9, "precision": "16-plain"},
+            "learning rate 1e-09 is 0 in float16",
+        ),
+        (
+            {"learning_rate": 1e6, "precision": "16-plain"},
+            "learning rate 1e+06 is inf in float16",
+        ),
         ({"seed": -1}, "seed -1 is negative"),
     ],
 )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from keras import ops
+
+from keras16.numerics import bits
+from keras16.numerics.scaled import Scaled
 
 
 def hypot(a: Any, b: Any) -> Any:
@@ -39,3 +43,29 @@ def root_mean_square(root: Any, x: Any, weight: Any) -> Any:
 
 def _not_zero(x: Any) -> Any:
     return ops.where(x == 0, ops.ones_like(x), x)
+
+
+def euclidean(tensors: Sequence[Any]) -> Scaled:
+    """The root of the sum of all squares of some 16-bit tensors.
+
+    The largest element is brought to 2**-6 by a power of two: the sum of the
+    squares of 2**25 elements is then a normal float16, whatever they are.
+
+    Args:
+        tensors: Of one dtype; at most 2**25 elements in all.
+    """
+    flat = [ops.reshape(x, (1, -1)) for x in tensors]
+    peak = ops.max(ops.stack([ops.max(ops.abs(x)) for x in flat]))
+    scale, exponent = _scale_to(peak, -6)
+    squares = [ops.matmul(x * scale, ops.transpose(x * scale)) for x in flat]
+    row = ops.reshape(ops.stack(squares), (1, -1))
+    total = ops.matmul(row, ops.ones_like(ops.transpose(row)))
+    return Scaled(ops.sqrt(ops.reshape(total, ())), exponent)
+
+
+def _scale_to(peak: Any, exponent: int) -> tuple[Any, Any]:
+    """A power of two that brings a scalar to 2**exponent, and the way back."""
+    form = bits.format_of(peak)
+    back = ops.maximum(bits.biased_exponent(peak), 1) - form.bias - exponent
+    back = ops.clip(back, -form.bias, form.bias - 1)
+    return bits.power_of_two(-back, bits.name_of(peak)), back

@@ -8,6 +8,8 @@ from typing import Any
 from keras16.errors import UserError
 
 Schedule = Callable[[float], Any]
+# What every optimizer takes, whether its defaults name it or not.
+SHARED = ("weight_decay", "rounding", "seed")
 
 
 def chosen(
@@ -16,7 +18,7 @@ def chosen(
     schedule: Schedule,
     given: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The arguments of a Keras optimizer: the defaults with what was given.
+    """The arguments of a keras16 optimizer: the defaults with what was given.
 
     Args:
         optimizer: Its name, for the message.
@@ -27,17 +29,18 @@ def chosen(
     Raises:
         UserError: Something was given that the optimizer doesn't have.
     """
-    asked = dict(given)
-    decay = asked.pop("weight_decay", 0.0) or None
-    for name, value in asked.items():
-        if value and name not in defaults:
+    for name, value in given.items():
+        if value and name not in defaults and name not in SHARED:
             raise UserError(
                 f"{optimizer} has no {name.replace('_', ' ')}: leave it out, or "
                 f"choose another optimizer."
             )
-    settings = filled(defaults, asked)
-    rate = schedule(settings.pop("learning_rate"))
-    return {**settings, "learning_rate": rate, "weight_decay": decay}
+    settings = filled(defaults, given)
+    settings["learning_rate"] = schedule(settings["learning_rate"])
+    settings["weight_decay"] = weight_decay(defaults, given)
+    settings["rounding"] = given.get("rounding") or "nearest"
+    settings["seed"] = given.get("seed") or 0
+    return settings
 
 
 def filled(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,3 +49,8 @@ def filled(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, A
         name: default if given.get(name) is None else given[name]
         for name, default in defaults.items()
     }
+
+
+def weight_decay(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> float | None:
+    """The decay that was given; 0 takes the optimizer's own, if it has one."""
+    return given.get("weight_decay") or defaults.get("weight_decay")

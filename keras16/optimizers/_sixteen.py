@@ -2,52 +2,273 @@
 
 from __future__ import annotations
 
-import math
+import inspect
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import keras
+import numpy as np
 from keras import ops
 
 from keras16.backend import optimizer as private
-from keras16.numerics import bits
+from keras16.numerics import bits, moments, noise, scaled, tables
+from keras16.numerics.scaled import Scaled
+from keras16.optimizers import _accumulation, _averaging, _clipping, _rounding
+from keras16.optimizers._group import Group, grouped
+from keras16.optimizers._rate import Rate, word_of
+
+# Draws for one group in one step: its weights, and up to seven averages.
+_DRAWS = 8
 
 
 class SixteenBit:
     """A mixin before one of Keras' optimizers.
 
-    A 16-bit variable is given `_sixteen_step`; any other one Keras' own update.
-    Weight decay goes into the same subtraction as the step: taken alone,
-    learning_rate x weight_decay x w is below half a unit in the last place of w
-    and would never change it.
+    16-bit variables are given `_sixteen_step`, as one vector (see `_group`); any
+    other one Keras' own update.
+    The learning rate is an int32 word (see `_rate`), so that 1e-8 is not 0, and
+    neither rate, step nor weight decay is rounded before they meet the weight.
+
+    Args:
+        rounding: "nearest", "kahan" or "stochastic": how a 16-bit weight is rounded
+            once it is updated (see `_rounding`).
+        seed: Of the chance that slow averages, and with "stochastic" the weights,
+            are rounded by.
+        *args, **kwargs: As Keras' optimizer of the same name takes them.
     """
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        if not bits.is_16_bit(bits.name_of(variable)):
-            super().update_step(gradient, variable, learning_rate)  # type: ignore[misc]
-            return
-        gradient = ops.cast(gradient, variable.dtype)
-        rate = ops.cast(learning_rate, variable.dtype)
-        step = self._sixteen_step(gradient, variable, rate)
-        decay = private.weight_decay(self, variable)
-        if decay:
-            step = step + ops.convert_to_tensor(variable) * (rate * decay)
-        self.assign_sub(variable, step)  # type: ignore[attr-defined]
+    def __init__(
+        self, *args: Any, rounding: str = "nearest", seed: int = 0, **kwargs: Any
+    ) -> None:
+        from keras16 import schedules
 
-    def _sixteen_step(self, gradient: Any, variable: Any, rate: Any) -> Any:
-        """What to subtract from a 16-bit variable, of its shape and dtype."""
+        keras_init = super().__init__
+        given = inspect.signature(keras_init).bind(*args, **kwargs)
+        given.apply_defaults()
+        rate = given.arguments["learning_rate"]
+        if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+            given.arguments["learning_rate"] = rate = schedules.get(rate)
+        is_number = isinstance(rate, float)
+        if is_number:
+            # Given a function, Keras makes no variable of its own: a float one.
+            given.arguments["learning_rate"] = lambda: rate
+        keras_init(*given.args, **given.kwargs)
+        self._rounding = _rounding.get(rounding)
+        self.rounding = rounding
+        self.seed = seed
+        if is_number:
+            self._learning_rate = rate
+            self._rate_word = self._scalar(scaled.word(rate), "learning_rate")
+
+    def build(self, variables: Sequence[Any]) -> None:
+        if self.built:  # type: ignore[attr-defined]
+            return
+        super().build(variables)  # type: ignore[misc]
+        if not any(_is_narrow(v) for v in variables):
+            return
+        self._rounding.build(self, variables)
+        _averaging.build(self, variables)
+        _accumulation.build(self, variables)
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()  # type: ignore[misc]
+        if isinstance(self._learning_rate, float):
+            config["learning_rate"] = float(self.learning_rate)
+        return {**config, "rounding": self.rounding, "seed": self.seed}
+
+    # The learning rate
+
+    @property
+    def learning_rate(self) -> Rate:
+        """The rate of this step: reads as a number; settable where it is one."""
+        rate = self._learning_rate
+        if isinstance(rate, float):
+            return Rate(self._rate_word)
+        if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+            return Rate(rate.word(self._iterations))  # type: ignore[attr-defined]
+        return Rate(word_of(rate()))
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        if isinstance(self._learning_rate, float) and not callable(value):
+            self._rate_word.assign(scaled.word(float(value)))
+            return
+        if not callable(value):
+            raise TypeError(
+                "This optimizer's learning rate is a schedule, which can't be set: "
+                "create it with a float learning_rate instead."
+            )
+        from keras16 import schedules
+
+        is_schedule = isinstance(value, keras.optimizers.schedules.LearningRateSchedule)
+        self._learning_rate = schedules.get(value) if is_schedule else value
+
+    @property
+    def peak_rate(self) -> float:
+        """The largest rate that is known before training; 1 of a user's function."""
+        if isinstance(self._learning_rate, float):
+            return self._learning_rate
+        return getattr(self._learning_rate, "peak", 1.0)
+
+    # One step
+
+    def _backend_update_step(self, gradients: Any, variables: Any, rate: Any) -> None:
+        pairs = list(zip(gradients, variables, strict=True))
+        wide = [(g, v) for g, v in pairs if not _is_narrow(v)]
+        word = ops.convert_to_tensor(word_of(rate))
+        if wide:
+            float32 = ops.view(word, "float32")
+            super()._backend_update_step(*zip(*wide, strict=True), float32)  # type: ignore[misc]
+        narrow = {id(v): g for g, v in pairs if _is_narrow(v)}
+        for group in self.groups(v for _, v in pairs if id(v) in narrow):
+            found = [private.dense(narrow[id(v)]) for v in group.variables]
+            gradient = ops.cast(group.flat(found), group.dtype)
+            self._update_group(group, gradient, word)
+
+    def _update_group(self, group: Group, gradient: Any, word: Any) -> None:
+        rate = scaled.of_word(word, group.dtype)
+        steps = [self._sixteen_step(gradient, group, rate)]
+        decay = self._decay(group.variables[0])
+        if decay:
+            weight = scaled.normal(group.read_weights())
+            steps.append(rate.times(scaled.number(decay, group.dtype)).times(weight))
+        self._rounding.subtract(self, group, steps)
+
+    def _sixteen_step(self, gradient: Any, group: Group, rate: Scaled) -> Scaled:
+        """What to subtract from the weights of some 16-bit variables.
+
+        Args:
+            gradient: Of all of them, as one vector.
+            group: The variables.
+            rate: The learning rate.
+
+        Returns:
+            Vector of the same length and dtype.
+        """
         raise NotImplementedError
 
+    def groups(self, variables: Any) -> list[Group]:
+        """The 16-bit ones of some variables, as they are updated together."""
+        narrow = [v for v in variables if _is_narrow(v)]
+        return grouped(self, narrow, self._group_key)
+
+    def _group_key(self, variable: Any) -> Any:
+        """What variables must have in common to be updated together."""
+        return self._decay(variable)
+
+    def _decay(self, variable: Any) -> float:
+        """The decoupled weight decay of a variable."""
+        return private.weight_decay(self, variable)
+
     def _apply_weight_decay(self, variables: Any) -> None:
-        wide = [v for v in variables if not bits.is_16_bit(bits.name_of(v))]
-        super()._apply_weight_decay(wide)  # type: ignore[misc]
+        """Only of wider variables: a 16-bit one has it in its step.
 
-    def _slot(self, slots: list[Any], variable: Any) -> Any:
-        return slots[private.index(self, variable)]
+        Taken alone, learning_rate x weight_decay x w is below half a unit in the
+        last place of w and would never change it.
+        """
+        if self.weight_decay is None:  # type: ignore[attr-defined]
+            return
+        for variable in variables:
+            decay = 0.0 if _is_narrow(variable) else self._decay(variable)
+            if decay:
+                word = ops.convert_to_tensor(self.learning_rate.word)
+                rate = ops.cast(ops.view(word, "float32"), bits.name_of(variable))
+                variable.assign(variable - variable * decay * rate)
 
-    def _steps(self, dtype: Any) -> Any:
-        """The number of this step, from 1; infinite where the format ends."""
-        return ops.cast(self.iterations + 1, dtype)  # type: ignore[attr-defined]
+    def _clip_gradients(self, gradients: Any) -> Any:
+        narrow = all(_is_narrow(g) for g in gradients)
+        if narrow and self.clipnorm:  # type: ignore[attr-defined]
+            dense = [private.dense(g) for g in gradients]
+            limit = self.clipnorm  # type: ignore[attr-defined]
+            return [_clipping.to_norm([g], limit)[0] for g in dense]
+        if narrow and self.global_clipnorm:  # type: ignore[attr-defined]
+            dense = [private.dense(g) for g in gradients]
+            return _clipping.to_norm(dense, self.global_clipnorm)  # type: ignore[attr-defined]
+        return super()._clip_gradients(gradients)  # type: ignore[misc]
+
+    def _backend_apply_gradients(self, gradients: Any, variables: Any) -> None:
+        narrow = all(_is_narrow(v) for v in variables)
+        if narrow and self.gradient_accumulation_steps:  # type: ignore[attr-defined]
+            _accumulation.apply(self, gradients, variables)
+        else:
+            super()._backend_apply_gradients(gradients, variables)  # type: ignore[misc]
+
+    def _update_model_variables_moving_average(self, variables: Any) -> None:
+        wide = [v for v in variables if not _is_narrow(v)]
+        if wide or not self.use_ema:  # type: ignore[attr-defined]
+            super()._update_model_variables_moving_average(variables)  # type: ignore[misc]
+            return
+        for group in self.groups(variables):
+            _averaging.update(self, group)
+
+    # What a step is written with
+
+    def random(self, group: Group, draw: int = 0) -> Any:
+        """Random int32 words for the elements of a group in this step.
+
+        Args:
+            group: Of the optimizer.
+            draw: 0 for the weights, 1 to 7 for the averages.
+        """
+        place = group.number * _DRAWS + draw
+        key = noise.key(self.seed, place)
+        return noise.drawn((group.size,), key, self._iterations)  # type: ignore[attr-defined]
+
+    def by_step(
+        self, name: str, function: Callable[[np.ndarray], np.ndarray], dtype: str
+    ) -> Scaled:
+        """A non-negative function of the number of this step, counted from 1.
+
+        Args:
+            name: One name for one function: its table is made once.
+            function: Of float64 numbers from 1 on.
+            dtype: Of the value.
+        """
+        known = self.__dict__.setdefault("_tables", {})
+        if name not in known:
+            known[name] = tables.tabulated(lambda step: function(step + 1))
+        return scaled.of_word(known[name].at(self.iterations), dtype)  # type: ignore[attr-defined]
+
+    def share(self, name: str, beta: float, dtype: str) -> Scaled:
+        """(1 - beta) / (1 - beta**step): of an average over the steps so far."""
+        return self.by_step(name, lambda t: (1 - beta) / seen(beta, t), dtype)
+
+    def moved_mean(self, slots: list[Any], group: Group, gradient: Any) -> Any:
+        """Moves Adam's average of gradients, which needs no bias corrected."""
+        share = self.share("share_1", self.beta_1, group.dtype)  # type: ignore[attr-defined]
+        random = self.random(group, 1)
+        mean = moments.moved(group.read(slots), gradient, share, random)
+        group.write(slots, mean)
+        return mean
+
+    def moved_deviation(self, slots: list[Any], group: Group, gradient: Any) -> Any:
+        """Moves the root of Adam's average of squares, likewise."""
+        share = self.share("share_2", self.beta_2, group.dtype)  # type: ignore[attr-defined]
+        random = self.random(group, 2)
+        root = moments.moved_root(group.read(slots), gradient, share, random)
+        group.write(slots, root)
+        return root
+
+    def add_fraction(self, variable: Any, name: str) -> Any:
+        """A slot of int16 for what a 16-bit slot or weight leaves out."""
+        return self.add_variable(  # type: ignore[attr-defined]
+            shape=variable.shape,
+            dtype="int16",
+            name=f"{private.path(variable)}_{name}",
+        )
+
+    def _scalar(self, value: Any, name: str) -> Any:
+        initializer = keras.initializers.Constant(int(value))
+        return self.add_variable(  # type: ignore[attr-defined]
+            shape=(), initializer=initializer, dtype="int32", name=name
+        )
 
 
-def missing_weight(beta: float, steps: Any) -> Any:
-    """1 - beta**steps in the dtype of `steps`, without cancellation."""
-    return -ops.expm1(steps * math.log(beta)) if beta else ops.ones_like(steps)
+def seen(beta: float, steps: Any) -> Any:
+    """1 - beta**steps in float64, without cancellation."""
+    with np.errstate(divide="ignore"):
+        return -np.expm1(steps * np.log(beta))
+
+
+def _is_narrow(x: Any) -> bool:
+    return bits.is_16_bit(bits.name_of(x))

@@ -8,8 +8,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras16.numerics import norms
-from keras16.optimizers import _settings
+from keras16.numerics import moments, scaled
+from keras16.numerics.scaled import Scaled
+from keras16.optimizers import _settings, _velocity
+from keras16.optimizers._group import Group
 from keras16.optimizers._sixteen import SixteenBit
 
 DEFAULTS = {"learning_rate": 1e-3, "momentum": 0.0, "epsilon": 1e-7}
@@ -20,7 +22,7 @@ def build(schedule: _settings.Schedule, **given: Any) -> RMSprop:
 
     Args:
         schedule: Makes Keras' learning rate of the initial one.
-        **given: What `DEFAULTS` names, and `weight_decay`.
+        **given: What `DEFAULTS` names, `weight_decay`, `rounding` and `seed`.
     """
     return RMSprop(**_settings.chosen("rmsprop", DEFAULTS, schedule, given))
 
@@ -30,34 +32,39 @@ class RMSprop(SixteenBit, keras.optimizers.RMSprop):
     """Keras' RMSprop, its mean square kept as the root.
 
     Epsilon stands inside the root, as Keras has it: sqrt(v + epsilon), taken as
-    hypot(root, sqrt(epsilon)), so that 1e-8 (0 in float16) means what it says.
+    the hypotenuse of root and sqrt(epsilon), so that 1e-8 (0 in float16) means
+    what it says.
 
-    Args: as `keras.optimizers.RMSprop`.
+    Args: as `keras.optimizers.RMSprop`, and `rounding` and `seed` (`SixteenBit`).
 
     Source: Tieleman and Hinton, lecture 6.5 of Neural Networks for Machine
         Learning (2012); centered: Graves, arXiv 1308.0850, equations 38 to 45.
     """
 
-    def _sixteen_step(self, gradient: Any, variable: Any, rate: Any) -> Any:
-        velocity = self._slot(self._velocities, variable)
-        root = norms.root_mean_square(
-            ops.convert_to_tensor(velocity), gradient, 1 - self.rho
-        )
-        self.assign(velocity, root)
-        spread = root
+    def build(self, var_list: Any) -> None:
+        if not self.built:
+            super().build(var_list)
+            _velocity.build(self)
+
+    def _sixteen_step(self, gradient: Any, group: Group, rate: Scaled) -> Scaled:
+        share = scaled.number(1 - self.rho, group.dtype)
+        root = group.read(self._velocities)
+        root = moments.moved_root(root, gradient, share, self.random(group, 2))
+        group.write(self._velocities, root)
         if self.centered:
-            average = self._slot(self._average_gradients, variable)
-            mean = (1 - self.rho) * gradient + self.rho * ops.convert_to_tensor(average)
-            self.assign(average, mean)
-            spread = _difference_of_squares(root, ops.abs(mean))
-        floor = ops.cast(math.sqrt(self.epsilon), root.dtype) * ops.ones_like(root)
-        step = rate * (gradient / norms.hypot(spread, floor))
+            root = _difference_of_squares(root, self._mean(gradient, group, share))
+        floor = scaled.number(math.sqrt(self.epsilon), group.dtype)
+        direction = moments.quotient_by_hypot(gradient, root, floor)
+        step = rate.times(Scaled(direction, 0))
         if not self.momentum > 0:
             return step
-        momentum = self._slot(self._momentums, variable)
-        step = self.momentum * ops.convert_to_tensor(momentum) + step
-        self.assign(momentum, step)
-        return step
+        return _velocity.moved(self, self._momentums, group, step)
+
+    def _mean(self, gradient: Any, group: Group, share: Scaled) -> Any:
+        mean = group.read(self._average_gradients)
+        mean = moments.moved(mean, gradient, share, self.random(group, 3))
+        group.write(self._average_gradients, mean)
+        return ops.abs(mean)
 
 
 def _difference_of_squares(large: Any, small: Any) -> Any:

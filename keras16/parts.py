@@ -1,0 +1,63 @@
+"""Which layers and optimizers a precision is made of: a column of its table.
+
+"keras16" is this library's own. "plain" is float16 with nothing added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras16 import catalog
+from keras16.layers.batch_normalization import BatchNormalization
+from keras16.layers.plain_batch_normalization import PlainBatchNormalization
+from keras16.optimizers import _plain
+
+_OPTIMIZERS: Mapping[str, Callable[[str], Any]] = {
+    "keras16": lambda name: catalog.part("optimizers", name),
+    "plain": _plain.get,
+}
+_LAYERS: Mapping[str, Mapping[type, type]] = {
+    "keras16": {},
+    "plain": {BatchNormalization: PlainBatchNormalization},
+}
+
+
+def optimizer(name: str, parts: str) -> Any:
+    """What has the `DEFAULTS` and the `build` of an optimizer.
+
+    Args:
+        name: As on the command line.
+        parts: "keras16" or "plain".
+
+    Raises:
+        UserError: There is no such optimizer among these parts.
+    """
+    return _OPTIMIZERS[parts](name)
+
+
+def with_layers(model: keras.Model, parts: str) -> keras.Model:
+    """A model of keras16's layers with the layers of other parts in their place.
+
+    Args:
+        model: Sequential or functional, built; its initial weights are kept.
+        parts: "keras16" (the model as it is) or "plain".
+    """
+    swaps = _LAYERS[parts]
+    if not swaps:
+        return model
+
+    def swapped(layer: keras.layers.Layer) -> keras.layers.Layer:
+        cls = swaps.get(type(layer), type(layer))
+        return cls.from_config(layer.get_config())  # type: ignore[attr-defined]
+
+    twin = keras.models.clone_model(model, clone_function=swapped)
+    for old, new in zip(model.layers, twin.layers, strict=True):
+        values = {v.name: ops.convert_to_numpy(v) for v in old.variables}
+        for variable in new.variables:
+            if variable.name in values:
+                variable.assign(values[variable.name])
+    return twin
