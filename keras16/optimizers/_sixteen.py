@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -122,10 +123,10 @@ class SixteenBit:
         narrow = {id(v): g for g, v in pairs if _is_narrow(v)}
         for group in self.groups(v for _, v in pairs if id(v) in narrow):
             found = [private.dense(narrow[id(v)]) for v in group.variables]
-            gradient = ops.cast(group.flat(found), group.dtype)
-            self._update_group(group, gradient, word)
+            private.fused(functools.partial(self._update_group, group), word, *found)
 
-    def _update_group(self, group: Group, gradient: Any, word: Any) -> None:
+    def _update_group(self, group: Group, word: Any, *gradients: Any) -> None:
+        gradient = ops.cast(group.flat(gradients), group.dtype)
         rate = scaled.of_word(word, group.dtype)
         steps = [self._sixteen_step(gradient, group, rate)]
         decay = self._decay(group.variables[0])
