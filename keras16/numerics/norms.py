@@ -7,8 +7,8 @@ from typing import Any
 
 from keras import ops
 
-from keras16.numerics import bits
-from keras16.numerics.scaled import Scaled
+from keras16.numerics import bits, softfloat
+from keras16.numerics.softfloat import SoftFloat
 
 
 def hypot(a: Any, b: Any) -> Any:
@@ -45,7 +45,7 @@ def _not_zero(x: Any) -> Any:
     return ops.where(x == 0, ops.ones_like(x), x)
 
 
-def euclidean(tensors: Sequence[Any]) -> Scaled:
+def euclidean(tensors: Sequence[Any]) -> SoftFloat:
     """The root of the sum of all squares of some 16-bit tensors.
 
     The largest element is brought to 2**-6 by a power of two: the sum of the
@@ -60,7 +60,8 @@ def euclidean(tensors: Sequence[Any]) -> Scaled:
     squares = [ops.matmul(x * scale, ops.transpose(x * scale)) for x in flat]
     row = ops.reshape(ops.stack(squares), (1, -1))
     total = ops.matmul(row, ops.ones_like(ops.transpose(row)))
-    return Scaled(ops.sqrt(ops.reshape(total, ())), exponent)
+    norm = softfloat.of(ops.sqrt(ops.reshape(total, ())))
+    return norm.times_power_of_two(exponent)
 
 
 def _scale_to(peak: Any, exponent: int) -> tuple[Any, Any]:

@@ -1,7 +1,7 @@
 """Functions of the step as tables: computed in float64, looked up in the step.
 
 Powers such as 1 - beta**step and whole learning-rate schedules need more than 16
-bits to compute, not to hold. Each is a table of int32 words (see `scaled.word`),
+bits to compute, not to hold. Each is a table of int32 words (see `softfloat.word`),
 one for each of the first steps and from there on a fixed number for each doubling
 of the step, with straight lines between them, up to 2**31 steps.
 """
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from keras import ops
 
-from keras16.numerics import bits, scaled
+from keras16.numerics import bits, softfloat
 
 LAST_STEP = 2**31 - 1
 _FINE_BITS = 6  # of the place between two entries
@@ -84,7 +84,7 @@ def tabulated(
     places = np.minimum(np.concatenate([*steps, [min(start, LAST_STEP)]]), last)
     if last < exact:
         places = steps[0]
-    return Table(scaled.word(function(places)), exact, octave)
+    return Table(softfloat.word(function(places)), exact, octave)
 
 
 def _part(step: Any, width: Any) -> Any:

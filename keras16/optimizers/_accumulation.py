@@ -8,7 +8,7 @@ from typing import Any
 from keras import ops
 
 from keras16.backend import optimizer as private
-from keras16.numerics import fixed
+from keras16.numerics import softfloat
 from keras16.optimizers._group import Group
 
 
@@ -53,12 +53,9 @@ def _sum(optimizer: Any, group: Group, gradients: dict[int, Any]) -> tuple[Any, 
     found = [private.dense(gradients[id(v)]) for v in group.variables]
     gradient = ops.cast(group.flat(found), group.dtype)
     share = -_power_above(optimizer.gradient_accumulation_steps)
-    sum_ = fixed.total(
-        fixed.fixed(held, group.read(optimizer.accumulated_fractions)),
-        fixed.fixed(gradient, exponent=share),
-    )
-    rounded, left = fixed.nearest(sum_, group.dtype)
-    return fixed.finite_or_sum(rounded, held, gradient), left
+    sum_ = softfloat.of(held, group.read(optimizer.accumulated_fractions))
+    sum_ = sum_ + softfloat.of(gradient).times_power_of_two(share)
+    return sum_.rounded_with_fraction(group.dtype, optimizer.random(group, 6))
 
 
 def _power_above(steps: int) -> int:

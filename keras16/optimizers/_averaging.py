@@ -7,7 +7,7 @@ from typing import Any
 
 from keras import ops
 
-from keras16.numerics import fixed, moments, scaled
+from keras16.numerics import moments, softfloat
 from keras16.optimizers._group import Group
 
 
@@ -23,19 +23,18 @@ def build(optimizer: Any, variables: Sequence[Any]) -> None:
 def update(optimizer: Any, group: Group) -> None:
     """Moves each average towards its weight; the first step puts it there."""
     averages = optimizer._model_variables_moving_average
-    average = group.read(averages)
-    addend = moments.way(average, group.read_weights(), _share(optimizer, group.dtype))
-    sum_ = fixed.total(
-        fixed.fixed(average, group.read(optimizer.average_fractions)),
-        fixed.fixed(addend.value, exponent=addend.exponent),
-        optimizer.random(group, 7),
+    random = optimizer.random(group, 7)
+    average = softfloat.of(
+        group.read(averages), group.read(optimizer.average_fractions)
     )
-    moved, fraction = fixed.nearest(sum_, group.dtype)
-    group.write(averages, fixed.finite_or_sum(moved, average, addend.value))
+    weight = softfloat.of(group.read_weights())
+    moved = moments.moved(average, weight, _share(optimizer))
+    rounded, fraction = moved.rounded_with_fraction(group.dtype, random)
+    group.write(averages, rounded)
     group.write(optimizer.average_fractions, fraction)
 
 
-def _share(optimizer: Any, dtype: str) -> scaled.Scaled:
-    words = scaled.word([1 - optimizer.ema_momentum, 1.0])
+def _share(optimizer: Any) -> softfloat.SoftFloat:
+    words = softfloat.word([1 - optimizer.ema_momentum, 1.0])
     first = ops.cast(ops.equal(optimizer.iterations, 0), "int32")
-    return scaled.of_word(ops.take(ops.convert_to_tensor(words), first), dtype)
+    return softfloat.of_word(ops.take(ops.convert_to_tensor(words), first))

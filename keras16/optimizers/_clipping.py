@@ -7,7 +7,7 @@ from typing import Any
 
 from keras import ops
 
-from keras16.numerics import bits, norms, scaled
+from keras16.numerics import bits, norms, softfloat
 
 
 def to_norm(gradients: Sequence[Any], limit: float) -> list[Any]:
@@ -18,16 +18,11 @@ def to_norm(gradients: Sequence[Any], limit: float) -> list[Any]:
         limit: The largest norm that is left as it is.
     """
     norm = norms.euclidean(gradients)
-    wanted = scaled.number(limit, bits.name_of(gradients[0]))
-    value = wanted.value / ops.where(
-        norm.value == 0, ops.ones_like(norm.value), norm.value
-    )
-    factor = scaled.Scaled(value, wanted.exponent - norm.exponent)
-    short = ops.logical_or(factor.collapsed() >= 1, norm.value == 0)
+    factor = softfloat.number(limit) / norm
+    excess = norm - softfloat.number(limit)
+    short = ops.logical_or(excess.units <= 0, ops.equal(norm.units, 0))
     return [ops.where(short, g, _times(g, factor)) for g in gradients]
 
 
-def _times(x: Any, factor: scaled.Scaled) -> Any:
-    """The value may be as large as 2**7; the product is no larger than x."""
-    product = scaled.normal(x).times(factor)
-    return product.collapsed()
+def _times(x: Any, factor: softfloat.SoftFloat) -> Any:
+    return (softfloat.of(x) * factor).rounded(bits.name_of(x))

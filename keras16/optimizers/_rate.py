@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras16.numerics import scaled
+from keras16.numerics import softfloat
 
 
 class Rate:
     """A learning rate as users see it: a number that can be read and assigned.
 
     Attributes:
-        word: int32 scalar tensor or variable (see `scaled.word`).
+        word: int32 scalar tensor or variable (see `softfloat.word`).
     """
 
     def __init__(self, word: Any) -> None:
@@ -26,7 +26,7 @@ class Rate:
 
     def assign(self, value: Any) -> None:
         """Sets the rate; one that a schedule gives can't be set."""
-        self.word.assign(scaled.word(float(value)))
+        self.word.assign(softfloat.word(float(value)))
 
     def __float__(self) -> float:
         return float(self.numpy())
@@ -41,7 +41,7 @@ class Rate:
 def word_of(value: Any) -> Any:
     """The word of a rate that a user's function returns: a number or a tensor."""
     if isinstance(value, (int, float, np.generic)):
-        return ops.convert_to_tensor(scaled.word(float(value)))
+        return ops.convert_to_tensor(softfloat.word(float(value)))
     if isinstance(value, Rate):
         return value.word
     # A shift makes float32 of bfloat16; Keras' own cast would be a wide tensor.

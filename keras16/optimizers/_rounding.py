@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from keras16.errors import UserError
-from keras16.numerics import fixed, noise
-from keras16.numerics.scaled import Scaled
+from keras16.numerics import noise, softfloat
+from keras16.numerics.softfloat import SoftFloat
 from keras16.optimizers._group import Group
 
 
@@ -17,8 +17,13 @@ class Rounding(Protocol):
     def build(self, optimizer: Any, variables: Sequence[Any]) -> None:
         """Adds the slots that it needs to a built optimizer."""
 
-    def subtract(self, optimizer: Any, group: Group, steps: Sequence[Scaled]) -> None:
-        """Takes some steps off the variables of a group."""
+    def read(self, optimizer: Any, group: Group) -> SoftFloat:
+        """The weights of a group, as far as they are known."""
+
+    def write(
+        self, optimizer: Any, group: Group, weight: SoftFloat, step: SoftFloat
+    ) -> None:
+        """Gives a group its weights less a step."""
 
 
 class NearestRounding:
@@ -27,20 +32,24 @@ class NearestRounding:
     def build(self, optimizer: Any, variables: Sequence[Any]) -> None:
         """Needs no slot."""
 
-    def subtract(self, optimizer: Any, group: Group, steps: Sequence[Scaled]) -> None:
-        """The steps are added up first: together they may be enough."""
-        step = steps[0].collapsed()
-        for other in steps[1:]:
-            step = step + other.collapsed()
-        group.write_weights(group.read_weights() - step)
+    def read(self, optimizer: Any, group: Group) -> SoftFloat:
+        """The weights are all that is known."""
+        return softfloat.of(group.read_weights())
+
+    def write(
+        self, optimizer: Any, group: Group, weight: SoftFloat, step: SoftFloat
+    ) -> None:
+        """Rounded once."""
+        group.write_weights((weight - step).rounded(group.dtype))
 
 
 class KahanRounding:
     """What rounding leaves out is kept and goes into the next step.
 
     The slot holds it as a whole number of 2**-16 of the weight's last place, so
-    that the weight has 27 bits in effect, 3 more than float32: a step of 1e-8
-    moves a weight of 1. The sum is one of integers (see `numerics.fixed`).
+    that the weight has 27 bits in effect, 3 more than float32; what falls below
+    those is rounded by chance, so that a step of 1e-9 moves a weight of 1. The sum
+    is one of integers, which no compiler rearranges (see `numerics.softfloat`).
 
     Source: Kahan, Further remarks on reducing truncation errors (1965).
     """
@@ -51,16 +60,23 @@ class KahanRounding:
             optimizer.add_fraction(variable, "compensation") for variable in variables
         ]
 
-    def subtract(self, optimizer: Any, group: Group, steps: Sequence[Scaled]) -> None:
-        """Weight and compensation together lose exactly the steps' 27 bits."""
-        weight, kept = group.read_weights(), group.read(optimizer.compensations)
-        sum_ = _less(weight, kept, steps, optimizer.random(group))
-        rounded, fraction = fixed.nearest(sum_, group.dtype)
-        group.write_weights(_checked(rounded, weight, steps))
-        group.write(optimizer.compensations, fraction)
+    def read(self, optimizer: Any, group: Group) -> SoftFloat:
+        """The weights with what was left out of them."""
+        kept = group.read(optimizer.compensations)
+        return softfloat.of(group.read_weights(), kept)
+
+    def write(
+        self, optimizer: Any, group: Group, weight: SoftFloat, step: SoftFloat
+    ) -> None:
+        """Weight and compensation together are the sum to 27 bits."""
+        random = optimizer.random(group)
+        sum_ = weight.plus(-step, random)
+        rounded, left = sum_.rounded_with_fraction(group.dtype, noise.again(random))
+        group.write_weights(rounded)
+        group.write(optimizer.compensations, left)
 
 
-class StochasticRounding:
+class StochasticRounding(NearestRounding):
     """Up or down by chance, so that the expected weight is the exact one.
 
     Needs no slot. The chance is a hash of the optimizer's seed, the step and
@@ -69,15 +85,13 @@ class StochasticRounding:
     Source: Gupta et al., arXiv 1502.02551, section 3.
     """
 
-    def build(self, optimizer: Any, variables: Sequence[Any]) -> None:
-        """Needs no slot."""
-
-    def subtract(self, optimizer: Any, group: Group, steps: Sequence[Scaled]) -> None:
-        """The sum is exact to 2**-16 of a last place, and so is the chance."""
-        weight, random = group.read_weights(), optimizer.random(group)
-        sum_ = _less(weight, None, steps, noise.again(random))
-        rounded = fixed.by_chance(sum_, group.dtype, random)
-        group.write_weights(_checked(rounded, weight, steps))
+    def write(
+        self, optimizer: Any, group: Group, weight: SoftFloat, step: SoftFloat
+    ) -> None:
+        """What the sum can't hold is rounded by chance, too."""
+        random = optimizer.random(group)
+        sum_ = weight.plus(-step, noise.again(random))
+        group.write_weights(sum_.rounded(group.dtype, random))
 
 
 ROUNDINGS: dict[str, Rounding] = {
@@ -96,21 +110,3 @@ def get(name: str) -> Rounding:
     if name not in ROUNDINGS:
         raise UserError(f"no rounding {name!r}: there are {', '.join(ROUNDINGS)}.")
     return ROUNDINGS[name]
-
-
-def _less(
-    weight: Any, fraction: Any, steps: Sequence[Scaled], random: Any
-) -> fixed.Fixed:
-    """The weight less the steps."""
-    sum_ = fixed.fixed(weight, fraction)
-    for step in steps:
-        taken = fixed.fixed(-step.value, exponent=step.exponent)
-        sum_ = fixed.total(sum_, taken, random)
-    return sum_
-
-
-def _checked(rounded: Any, weight: Any, steps: Sequence[Scaled]) -> Any:
-    """Infinite and NaN where a step is: integers know neither."""
-    for step in steps:
-        rounded = fixed.finite_or_sum(rounded, weight, -step.value)
-    return rounded

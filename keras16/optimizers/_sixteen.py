@@ -12,8 +12,8 @@ import numpy as np
 from keras import ops
 
 from keras16.backend import optimizer as private
-from keras16.numerics import bits, moments, noise, scaled, tables
-from keras16.numerics.scaled import Scaled
+from keras16.numerics import bits, moments, noise, softfloat, tables
+from keras16.numerics.softfloat import SoftFloat
 from keras16.optimizers import _accumulation, _averaging, _clipping, _rounding
 from keras16.optimizers._group import Group, grouped
 from keras16.optimizers._rate import Rate, word_of
@@ -59,7 +59,7 @@ class SixteenBit:
         self.seed = seed
         if is_number:
             self._learning_rate = rate
-            self._rate_word = self._scalar(scaled.word(rate), "learning_rate")
+            self._rate_word = self._scalar(softfloat.word(rate), "learning_rate")
 
     def build(self, variables: Sequence[Any]) -> None:
         if self.built:  # type: ignore[attr-defined]
@@ -92,7 +92,7 @@ class SixteenBit:
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
         if isinstance(self._learning_rate, float) and not callable(value):
-            self._rate_word.assign(scaled.word(float(value)))
+            self._rate_word.assign(softfloat.word(float(value)))
             return
         if not callable(value):
             raise TypeError(
@@ -126,16 +126,18 @@ class SixteenBit:
             private.fused(functools.partial(self._update_group, group), word, *found)
 
     def _update_group(self, group: Group, word: Any, *gradients: Any) -> None:
-        gradient = ops.cast(group.flat(gradients), group.dtype)
-        rate = scaled.of_word(word, group.dtype)
-        steps = [self._sixteen_step(gradient, group, rate)]
+        gradient = softfloat.of(ops.cast(group.flat(gradients), group.dtype))
+        rate = softfloat.of_word(word)
+        weight = self._rounding.read(self, group)
+        step = self._sixteen_step(gradient, group, rate)
         decay = self._decay(group.variables[0])
         if decay:
-            weight = scaled.normal(group.read_weights())
-            steps.append(rate.times(scaled.number(decay, group.dtype)).times(weight))
-        self._rounding.subtract(self, group, steps)
+            step = step + rate * softfloat.number(decay) * weight
+        self._rounding.write(self, group, weight, step)
 
-    def _sixteen_step(self, gradient: Any, group: Group, rate: Scaled) -> Scaled:
+    def _sixteen_step(
+        self, gradient: SoftFloat, group: Group, rate: SoftFloat
+    ) -> SoftFloat:
         """What to subtract from the weights of some 16-bit variables.
 
         Args:
@@ -144,7 +146,7 @@ class SixteenBit:
             rate: The learning rate.
 
         Returns:
-            Vector of the same length and dtype.
+            Vector of the same length.
         """
         raise NotImplementedError
 
@@ -216,38 +218,59 @@ class SixteenBit:
         return noise.drawn((group.size,), key, self._iterations)  # type: ignore[attr-defined]
 
     def by_step(
-        self, name: str, function: Callable[[np.ndarray], np.ndarray], dtype: str
-    ) -> Scaled:
+        self, name: str, function: Callable[[np.ndarray], np.ndarray]
+    ) -> SoftFloat:
         """A non-negative function of the number of this step, counted from 1.
 
         Args:
             name: One name for one function: its table is made once.
             function: Of float64 numbers from 1 on.
-            dtype: Of the value.
         """
         known = self.__dict__.setdefault("_tables", {})
         if name not in known:
             known[name] = tables.tabulated(lambda step: function(step + 1))
-        return scaled.of_word(known[name].at(self.iterations), dtype)  # type: ignore[attr-defined]
+        return softfloat.of_word(known[name].at(self.iterations))  # type: ignore[attr-defined]
 
-    def share(self, name: str, beta: float, dtype: str) -> Scaled:
+    def share(self, name: str, beta: float) -> SoftFloat:
         """(1 - beta) / (1 - beta**step): of an average over the steps so far."""
-        return self.by_step(name, lambda t: (1 - beta) / seen(beta, t), dtype)
+        return self.by_step(name, lambda t: (1 - beta) / seen(beta, t))
 
-    def moved_mean(self, slots: list[Any], group: Group, gradient: Any) -> Any:
+    def slot(self, slots: list[Any], group: Group) -> SoftFloat:
+        """What the slots of a group hold.
+
+        Args:
+            slots: Of all variables of the optimizer.
+            group: Whose they are.
+        """
+        return softfloat.of(group.read(slots))
+
+    def keep(self, slots: list[Any], group: Group, value: SoftFloat, draw: int) -> None:
+        """Gives the slots of a group a value, rounded by chance.
+
+        Args:
+            slots: Of all variables of the optimizer.
+            group: Whose they are.
+            value: A vector.
+            draw: Another one for each slot.
+        """
+        group.write(slots, value.rounded(group.dtype, self.random(group, draw)))
+
+    def moved_mean(
+        self, slots: list[Any], group: Group, gradient: SoftFloat
+    ) -> SoftFloat:
         """Moves Adam's average of gradients, which needs no bias corrected."""
-        share = self.share("share_1", self.beta_1, group.dtype)  # type: ignore[attr-defined]
-        random = self.random(group, 1)
-        mean = moments.moved(group.read(slots), gradient, share, random)
-        group.write(slots, mean)
+        share = self.share("share_1", self.beta_1)  # type: ignore[attr-defined]
+        mean = moments.moved(self.slot(slots, group), gradient, share)
+        self.keep(slots, group, mean, 1)
         return mean
 
-    def moved_deviation(self, slots: list[Any], group: Group, gradient: Any) -> Any:
+    def moved_deviation(
+        self, slots: list[Any], group: Group, gradient: SoftFloat
+    ) -> SoftFloat:
         """Moves the root of Adam's average of squares, likewise."""
-        share = self.share("share_2", self.beta_2, group.dtype)  # type: ignore[attr-defined]
-        random = self.random(group, 2)
-        root = moments.moved_root(group.read(slots), gradient, share, random)
-        group.write(slots, root)
+        share = self.share("share_2", self.beta_2)  # type: ignore[attr-defined]
+        root = moments.moved_root(self.slot(slots, group), gradient, share)
+        self.keep(slots, group, root, 2)
         return root
 
     def add_fraction(self, variable: Any, name: str) -> Any:

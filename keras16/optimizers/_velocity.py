@@ -7,8 +7,8 @@ from typing import Any
 
 from keras import ops
 
-from keras16.numerics import bits, fixed, noise, scaled
-from keras16.numerics.scaled import Scaled
+from keras16.numerics import softfloat
+from keras16.numerics.softfloat import SoftFloat
 from keras16.optimizers._group import Group
 
 
@@ -25,36 +25,18 @@ def build(optimizer: Any) -> None:
     optimizer.velocity_exponent = optimizer._scalar(exponent, "velocity_exponent")
 
 
-def moved(optimizer: Any, slots: Any, group: Group, step: Scaled) -> Scaled:
-    """Velocity = momentum velocity + step, rounded by chance.
+def moved(optimizer: Any, slots: Any, group: Group, step: SoftFloat) -> SoftFloat:
+    """Velocity = momentum velocity + step.
 
     Args:
         optimizer: Has `momentum`.
         slots: All its velocities.
         group: Whose they are.
         step: What is added to the velocity.
-
-    Returns:
-        The velocity as it is kept now.
     """
     exponent = ops.convert_to_tensor(optimizer.velocity_exponent)
-    velocity = added(
-        group.read(slots),
-        optimizer.momentum,
-        Scaled(step.value, step.exponent - exponent),
-        optimizer.random(group, 1),
-    )
-    group.write(slots, velocity)
-    return Scaled(velocity, exponent)
-
-
-def added(velocity: Any, momentum: float, step: Scaled, random: Any) -> Any:
-    """Momentum velocity + step, rounded once."""
-    dtype = bits.name_of(velocity)
-    lost = scaled.normal(velocity).times(scaled.number(1 - momentum, dtype))
-    sum_ = fixed.fixed(velocity)
-    for value, exponent in ((-lost.value, lost.exponent), step):
-        addend = fixed.fixed(value, exponent=exponent)
-        sum_ = fixed.total(sum_, addend, noise.again(random))
-    result = fixed.by_chance(sum_, dtype, random)
-    return fixed.finite_or_sum(result, velocity, step.value)
+    velocity = optimizer.slot(slots, group).times_power_of_two(exponent)
+    # 1 - momentum is small, and so is the error of a product with it.
+    velocity = velocity - softfloat.number(1 - optimizer.momentum) * velocity + step
+    optimizer.keep(slots, group, velocity.times_power_of_two(-exponent), 1)
+    return velocity

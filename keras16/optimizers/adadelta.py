@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 
-from keras16.numerics import moments, scaled
-from keras16.numerics.scaled import Scaled
+from keras16.numerics import moments, softfloat
+from keras16.numerics.softfloat import SoftFloat
 from keras16.optimizers import _settings
 from keras16.optimizers._group import Group
 from keras16.optimizers._sixteen import SixteenBit
@@ -37,17 +37,17 @@ class Adadelta(SixteenBit, keras.optimizers.Adadelta):
     Source: Zeiler, arXiv 1212.5701, algorithm 1.
     """
 
-    def _sixteen_step(self, gradient: Any, group: Group, rate: Scaled) -> Scaled:
-        share = scaled.number(1 - self.rho, group.dtype)
-        floor = scaled.number(math.sqrt(self.epsilon), group.dtype)
-        root = group.read(self._accumulated_grads)
-        root = moments.moved_root(root, gradient, share, self.random(group, 1))
-        group.write(self._accumulated_grads, root)
-        travelled = group.read(self._accumulated_delta_vars)
-        direction = scaled.normal(moments.quotient_by_hypot(gradient, root, floor))
-        step = direction.times(moments.hypot(travelled, floor))
-        moved = moments.moved_root(
-            travelled, step.collapsed(), share, self.random(group, 2)
-        )
-        group.write(self._accumulated_delta_vars, moved)
-        return rate.times(step)
+    def _sixteen_step(
+        self, gradient: SoftFloat, group: Group, rate: SoftFloat
+    ) -> SoftFloat:
+        share = softfloat.number(1 - self.rho)
+        floor = softfloat.number(math.sqrt(self.epsilon))
+        root = self.slot(self._accumulated_grads, group)
+        root = moments.moved_root(root, gradient, share)
+        self.keep(self._accumulated_grads, group, root, 1)
+        travelled = self.slot(self._accumulated_delta_vars, group)
+        direction = gradient.over(softfloat.hypot(root, floor))
+        step = direction * softfloat.hypot(travelled, floor)
+        travelled = moments.moved_root(travelled, step, share)
+        self.keep(self._accumulated_delta_vars, group, travelled, 2)
+        return rate * step

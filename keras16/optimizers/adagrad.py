@@ -8,8 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras16.numerics import bits, moments, scaled
-from keras16.numerics.scaled import Scaled
+from keras16.numerics import bits, moments, softfloat
+from keras16.numerics.softfloat import SoftFloat
 from keras16.optimizers import _settings
 from keras16.optimizers._group import Group
 from keras16.optimizers._sixteen import SixteenBit
@@ -48,10 +48,10 @@ class Adagrad(SixteenBit, keras.optimizers.Adagrad):
                 root = math.sqrt(self.initial_accumulator_value)
                 slot.assign(ops.full(slot.shape, root, dtype=slot.dtype))
 
-    def _sixteen_step(self, gradient: Any, group: Group, rate: Scaled) -> Scaled:
-        root = group.read(self._accumulators)
-        root = moments.grown_root(root, gradient, self.random(group, 1))
-        group.write(self._accumulators, root)
-        floor = scaled.number(math.sqrt(self.epsilon), group.dtype)
-        direction = moments.quotient_by_hypot(gradient, root, floor)
-        return rate.times(Scaled(direction, 0))
+    def _sixteen_step(
+        self, gradient: SoftFloat, group: Group, rate: SoftFloat
+    ) -> SoftFloat:
+        root = moments.grown_root(self.slot(self._accumulators, group), gradient)
+        self.keep(self._accumulators, group, root, 1)
+        floor = softfloat.number(math.sqrt(self.epsilon))
+        return rate * gradient.over(softfloat.hypot(root, floor))

@@ -6,10 +6,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
-from keras16.numerics import moments
-from keras16.numerics.scaled import Scaled
+from keras16.numerics import softfloat
+from keras16.numerics.softfloat import SoftFloat
 from keras16.optimizers import _settings
 from keras16.optimizers._group import Group
 from keras16.optimizers._sixteen import SixteenBit, seen
@@ -44,27 +43,23 @@ class Adam(SixteenBit, keras.optimizers.Adam):
     Source: Kingma and Ba, arXiv 1412.6980, algorithm 1.
     """
 
-    def _sixteen_step(self, gradient: Any, group: Group, rate: Scaled) -> Scaled:
+    def _sixteen_step(
+        self, gradient: SoftFloat, group: Group, rate: SoftFloat
+    ) -> SoftFloat:
         mean = self.moved_mean(self._momentums, group, gradient)
         root = self.moved_deviation(self._velocities, group, gradient)
-        # Keras adds epsilon before the bias is corrected.
-        floor = self.by_step(
-            "floor",
-            lambda t: self.epsilon / np.sqrt(seen(self.beta_2, t)),
-            group.dtype,
-        )
         if self.amsgrad:
             root = self._largest(root, group)
-        return rate.times(Scaled(moments.quotient(mean, root, floor), 0))
+        # Keras adds epsilon before the bias is corrected.
+        floor = self.by_step(
+            "floor", lambda t: self.epsilon / np.sqrt(seen(self.beta_2, t))
+        )
+        return rate * mean.over(root + floor)
 
-    def _largest(self, root: Any, group: Group) -> Any:
+    def _largest(self, root: SoftFloat, group: Group) -> SoftFloat:
         """The largest root so far, as Keras takes it: its bias not corrected."""
-        largest = group.read(self._velocity_hats)
-        correction = self.by_step(
-            "correction",
-            lambda t: np.sqrt(seen(self.beta_2, t)),
-            group.dtype,
-        ).collapsed()
-        largest = ops.maximum(largest, root * correction)
-        group.write(self._velocity_hats, largest)
+        correction = self.by_step("correction", lambda t: np.sqrt(seen(self.beta_2, t)))
+        largest = self.slot(self._velocity_hats, group)
+        largest = softfloat.maximum(largest, root * correction)
+        self.keep(self._velocity_hats, group, largest, 3)
         return largest / correction

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import ops
 
-from keras16.numerics import moments, scaled
-from keras16.numerics.scaled import Scaled
+from keras16.numerics import softfloat
+from keras16.numerics.softfloat import SoftFloat
 from keras16.optimizers import _settings
 from keras16.optimizers._group import Group
 from keras16.optimizers._sixteen import SixteenBit
@@ -38,12 +37,12 @@ class Adamax(SixteenBit, keras.optimizers.Adamax):
     Source: Kingma and Ba, arXiv 1412.6980, algorithm 2.
     """
 
-    def _sixteen_step(self, gradient: Any, group: Group, rate: Scaled) -> Scaled:
+    def _sixteen_step(
+        self, gradient: SoftFloat, group: Group, rate: SoftFloat
+    ) -> SoftFloat:
         mean = self.moved_mean(self._m, group, gradient)
-        norm = group.read(self._u)
-        share = scaled.number(1 - self.beta_2, group.dtype)
-        norm = moments.shrunk(norm, share, self.random(group, 2))
-        norm = ops.maximum(norm, ops.abs(gradient))
-        group.write(self._u, norm)
-        floor = scaled.number(self.epsilon, group.dtype)
-        return rate.times(Scaled(moments.quotient(mean, norm, floor), 0))
+        norm = self.slot(self._u, group)
+        norm = norm - softfloat.number(1 - self.beta_2) * norm
+        norm = softfloat.maximum(norm, abs(gradient))
+        self.keep(self._u, group, norm, 2)
+        return rate * mean.over(norm + softfloat.number(self.epsilon))

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import ops
 
-from keras16.numerics import bits, moments, scaled
-from keras16.numerics.scaled import Scaled
+from keras16.numerics import moments, softfloat
+from keras16.numerics.softfloat import SoftFloat
 from keras16.optimizers import _settings
 from keras16.optimizers._group import Group
 from keras16.optimizers._sixteen import SixteenBit
@@ -38,12 +37,12 @@ class Lion(SixteenBit, keras.optimizers.Lion):
     Source: Chen et al., arXiv 2302.06675, program 2.
     """
 
-    def _sixteen_step(self, gradient: Any, group: Group, rate: Scaled) -> Scaled:
-        momentum = group.read(self._momentums)
-        scale = bits.scale_to_one(ops.maximum(ops.abs(momentum), ops.abs(gradient)))
-        blend = self.beta_1 * (momentum * scale)
-        direction = ops.sign(blend + (1 - self.beta_1) * (gradient * scale))
-        share = scaled.number(1 - self.beta_2, group.dtype)
-        moved = moments.moved(momentum, gradient, share, self.random(group, 1))
-        group.write(self._momentums, moved)
-        return rate.times(Scaled(direction, 0))
+    def _sixteen_step(
+        self, gradient: SoftFloat, group: Group, rate: SoftFloat
+    ) -> SoftFloat:
+        momentum = self.slot(self._momentums, group)
+        blend = moments.moved(momentum, gradient, softfloat.number(1 - self.beta_1))
+        share = softfloat.number(1 - self.beta_2)
+        moved = moments.moved(momentum, gradient, share)
+        self.keep(self._momentums, group, moved, 1)
+        return rate.with_sign_of(blend)

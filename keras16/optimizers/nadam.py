@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras16.numerics import moments, scaled
-from keras16.numerics.scaled import Scaled
+from keras16.numerics import softfloat
+from keras16.numerics.softfloat import SoftFloat
 from keras16.optimizers import _settings
 from keras16.optimizers._group import Group
 from keras16.optimizers._sixteen import SixteenBit, seen
@@ -40,15 +40,15 @@ class Nadam(SixteenBit, keras.optimizers.Nadam):
     Source: Dozat, Incorporating Nesterov momentum into Adam (2016), algorithm 2.
     """
 
-    def _sixteen_step(self, gradient: Any, group: Group, rate: Scaled) -> Scaled:
+    def _sixteen_step(
+        self, gradient: SoftFloat, group: Group, rate: SoftFloat
+    ) -> SoftFloat:
         mean = self.moved_mean(self._momentums, group, gradient)
         root = self.moved_deviation(self._velocities, group, gradient)
-        old = self.by_step("old", self._weight_of_mean, group.dtype).collapsed()
-        new = self.by_step("new", self._weight_of_gradient, group.dtype).collapsed()
-        floor = scaled.number(self.epsilon, group.dtype)
-        direction = old * moments.quotient(mean, root, floor)
-        direction = direction + new * moments.quotient(gradient, root, floor)
-        return rate.times(Scaled(direction, 0))
+        old = self.by_step("old", self._weight_of_mean)
+        new = self.by_step("new", self._weight_of_gradient)
+        ahead = old * mean + new * gradient
+        return rate * ahead.over(root + softfloat.number(self.epsilon))
 
     def _momentum(self, step: Any) -> Any:
         return self.beta_1 * (1 - 0.5 * DECAY**step)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import keras
-from keras import ops
 
-from keras16.numerics import moments, scaled
-from keras16.numerics.scaled import Scaled
+from keras16.numerics import moments, softfloat
+from keras16.numerics.softfloat import SoftFloat
 from keras16.optimizers import _settings, _velocity
 from keras16.optimizers._group import Group
 from keras16.optimizers._sixteen import SixteenBit
@@ -46,29 +44,20 @@ class RMSprop(SixteenBit, keras.optimizers.RMSprop):
             super().build(var_list)
             _velocity.build(self)
 
-    def _sixteen_step(self, gradient: Any, group: Group, rate: Scaled) -> Scaled:
-        share = scaled.number(1 - self.rho, group.dtype)
-        root = group.read(self._velocities)
-        root = moments.moved_root(root, gradient, share, self.random(group, 2))
-        group.write(self._velocities, root)
+    def _sixteen_step(
+        self, gradient: SoftFloat, group: Group, rate: SoftFloat
+    ) -> SoftFloat:
+        share = softfloat.number(1 - self.rho)
+        root = moments.moved_root(self.slot(self._velocities, group), gradient, share)
+        self.keep(self._velocities, group, root, 2)
+        square = root * root
         if self.centered:
-            root = _difference_of_squares(root, self._mean(gradient, group, share))
-        floor = scaled.number(math.sqrt(self.epsilon), group.dtype)
-        direction = moments.quotient_by_hypot(gradient, root, floor)
-        step = rate.times(Scaled(direction, 0))
+            mean = self.slot(self._average_gradients, group)
+            mean = moments.moved(mean, gradient, share)
+            self.keep(self._average_gradients, group, mean, 3)
+            square = softfloat.positive_part((root - mean) * (root + mean))
+        below = (square + softfloat.number(self.epsilon)).root()
+        step = rate * gradient.over(below)
         if not self.momentum > 0:
             return step
         return _velocity.moved(self, self._momentums, group, step)
-
-    def _mean(self, gradient: Any, group: Group, share: Scaled) -> Any:
-        mean = group.read(self._average_gradients)
-        mean = moments.moved(mean, gradient, share, self.random(group, 3))
-        group.write(self._average_gradients, mean)
-        return ops.abs(mean)
-
-
-def _difference_of_squares(large: Any, small: Any) -> Any:
-    """sqrt(large**2 - small**2), 0 where rounding made `small` the larger."""
-    below = ops.where(large == 0, ops.ones_like(large), large)
-    share = ops.minimum(small / below, 1)
-    return large * ops.sqrt((1 - share) * (1 + share))

@@ -6,8 +6,8 @@ from typing import Any
 
 import keras
 
-from keras16.numerics import scaled
-from keras16.numerics.scaled import Scaled
+from keras16.numerics import softfloat
+from keras16.numerics.softfloat import SoftFloat
 from keras16.optimizers import _settings, _velocity
 from keras16.optimizers._group import Group
 from keras16.optimizers._sixteen import SixteenBit
@@ -44,15 +44,13 @@ class SGD(SixteenBit, keras.optimizers.SGD):
             super().build(variables)
             _velocity.build(self)
 
-    def _sixteen_step(self, gradient: Any, group: Group, rate: Scaled) -> Scaled:
-        step = rate.times(scaled.normal(gradient))
+    def _sixteen_step(
+        self, gradient: SoftFloat, group: Group, rate: SoftFloat
+    ) -> SoftFloat:
+        step = rate * gradient
         if self.momentum == 0:
             return step
         velocity = _velocity.moved(self, self.momentums, group, step)
         if not self.nesterov:
             return velocity
-        ahead = Scaled(step.value, step.exponent - velocity.exponent)
-        again = _velocity.added(
-            velocity.value, self.momentum, ahead, self.random(group, 2)
-        )
-        return Scaled(again, velocity.exponent)
+        return softfloat.number(self.momentum) * velocity + step

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras16.numerics import bits, scaled, tables
+from keras16.numerics import bits, softfloat, tables
 
 EXACT_STEPS = 1 << 14
 ENTRIES_A_DOUBLING = 1 << 11
@@ -33,20 +33,20 @@ class Tabulated:
         return float(self.rates(np.asarray([min(step, self.last)], "float64"))[0])
 
     def word(self, step: Any) -> Any:
-        """The rate of a step as an int32 word (see `keras16.numerics.scaled`)."""
+        """The rate of a step as an int32 word (see `keras16.numerics.softfloat`)."""
         return self._table.at(step)
 
     @property
     def peak(self) -> float:
         """The largest rate of all."""
-        return scaled.host_number(self._table.words.max())
+        return softfloat.host_number(self._table.words.max())
 
     def __call__(self, step: Any) -> Any:
         """The rate in Keras' floatx: Keras' own result where that is wider."""
         floatx = keras.config.floatx()
         if not bits.is_16_bit(floatx):
             return super().__call__(step)  # type: ignore[misc]
-        return scaled.of_word(self.word(step), floatx).collapsed()
+        return softfloat.of_word(self.word(step)).rounded(floatx)
 
     @functools.cached_property
     def _table(self) -> tables.Table:
