@@ -174,6 +174,25 @@ def rounded(x: Any) -> Any:
     return reinterpreted(ops.bitwise_xor(raw, zero), name_of(x))
 
 
+def computed_once(x: Any, count: Any) -> Any:
+    """The same tensor, which XLA won't compute again in each loop that uses it.
+
+    XLA on a CPU writes a chain of cheap operations anew into every loop that uses its
+    result, and a concatenation as a decision for each element, which no vector
+    instruction can take. It does neither across a loop that may run, for all that is
+    known when the step is compiled; this one never does.
+
+    Args:
+        x: Tensor.
+        count: Non-negative integer scalar tensor or variable.
+    """
+    return ops.while_loop(
+        lambda _, left: left < 0,
+        lambda x, left: (-x, left + 1),
+        (x, ops.cast(count, "int32")),
+    )[0]
+
+
 def reinterpreted(x: Any, dtype: str) -> Any:
     """The bits of a 16-bit tensor read as another 16-bit dtype, same shape."""
     if len(x.shape) and x.shape[-1] is None:

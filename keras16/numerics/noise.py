@@ -38,7 +38,10 @@ def drawn(shape: tuple[int, ...], key: int, step: Any) -> Any:
     for length in shape:
         size *= length
     index = ops.reshape(ops.arange(size, dtype="int32"), shape)
-    return mixed(index * _GOLDEN + key) + ops.cast(step, "int32") * _GOLDEN
+    step = ops.cast(step, "int32")
+    # Zero, but not known to be: a compiler would keep the words of all elements.
+    zero = ops.right_shift(step, _WORD - 1)
+    return mixed(index * _GOLDEN + (key + zero)) + step * _GOLDEN
 
 
 def key(seed: int, place: int) -> int:

@@ -87,8 +87,8 @@ class SoftFloat:
     def over(self, other: SoftFloat) -> SoftFloat:
         """The quotient of numbers of a like size, in fewer operations.
 
-        Below 2**-20 it is 0, beyond 2**9 it stays there, and it is 0 where either
-        number is 0.
+        Below 2**-20 it is 0, beyond 2**8 it stays between 2**7 and 2**9, and it is 0
+        where either number is 0.
         """
         above, below = _normal(abs(self)), _normal(abs(other))
         power = above.exponent - below.exponent + _MIDDLE
@@ -135,12 +135,13 @@ class SoftFloat:
         """
         return _packed(self, dtype, random)[0]
 
-    def rounded_with_fraction(self, dtype: str, random: Any) -> tuple[Any, Any]:
+    def rounded_with_fraction(self, dtype: str, random: Any = None) -> tuple[Any, Any]:
         """The nearest 16-bit number, and what that leaves out.
 
         Args:
             dtype: "float16" or "bfloat16".
-            random: int32 words: the fraction itself is rounded by chance.
+            random: int32 words: the fraction itself is rounded by chance; None
+                rounds it to nearest.
 
         Returns:
             (16-bit tensor; int16 tensor in 2**-16 of the last place of it)
@@ -189,7 +190,8 @@ def of(x: Any, fraction: Any = None) -> SoftFloat:
         units, spare = ops.right_shift(units, 1), spare - 1
     place = ops.maximum(field, 1) - (form.bias + form.mantissa + spare)
     is_special = ops.equal(field, 2 * form.bias + 1)
-    return SoftFloat(units, ops.where(is_special, _OF_NAN, place))
+    found = _normal(SoftFloat(units, place))  # subnormals too, for what multiplies them
+    return SoftFloat(found.units, ops.where(is_special, _OF_NAN, found.exponent))
 
 
 def maximum(a: SoftFloat, b: SoftFloat) -> SoftFloat:
@@ -197,6 +199,14 @@ def maximum(a: SoftFloat, b: SoftFloat) -> SoftFloat:
     larger = (a - b).units > 0
     units = ops.where(larger, a.units, b.units)
     return SoftFloat(units, ops.where(larger, a.exponent, b.exponent))
+
+
+def highest_place(x: SoftFloat) -> Any:
+    """The exponent of the largest magnitude, as an int32 scalar; 0 if all are 0."""
+    found = _normal(x)
+    is_zero = ops.all(ops.equal(found.units, 0))
+    highest = ops.max(found.exponent) + (_ROOM - 1)
+    return ops.where(ops.logical_or(is_zero, highest > _OF_NAN // 2), 0, highest)
 
 
 def positive_part(x: SoftFloat) -> SoftFloat:
@@ -292,7 +302,7 @@ def _packed(x: SoftFloat, dtype: str, random: Any) -> tuple[Any, Any, Any, Any]:
     field = x.exponent + (_ROOM - 1 + form.bias)
     # Subnormal numbers all have the lowest place.
     shift = (_ROOM - 1 - form.mantissa) + ops.maximum(1 - field, 0)
-    size = ops.where(shift > _LONGEST_SHIFT, 0, size)
+    size = ops.right_shift(size, ops.clip(shift - _LONGEST_SHIFT, 0, 31))
     shift = ops.minimum(shift, _LONGEST_SHIFT)
     kept = _shifted(size, shift, random)
     raw = ops.left_shift(ops.maximum(field, 1) - 1, form.mantissa) + kept

@@ -13,6 +13,7 @@ from keras16.optimizers.adagrad import Adagrad
 from keras16.optimizers.adam import Adam
 from keras16.optimizers.adamax import Adamax
 from keras16.optimizers.adamw import AdamW
+from keras16.optimizers.lamb import Lamb
 from keras16.optimizers.lion import Lion
 from keras16.optimizers.nadam import Nadam
 from keras16.optimizers.rmsprop import RMSprop
@@ -25,6 +26,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "Lamb",
     "Lion",
     "Nadam",
     "RMSprop",
@@ -34,7 +36,6 @@ __all__ = [
 REFUSED = {
     "Adafactor": "it factors second moments by sums over rows: use AdamW",
     "Ftrl": "its linear term needs powers that float16 does not hold: use Adagrad",
-    "Lamb": "its trust ratio still reaches NaN in float16: use AdamW",
     "LossScaleOptimizer": "pure 16-bit training scales no loss: give the optimizer "
     "that it wraps",
     "MultiOptimizer": "give one optimizer for all variables",

@@ -32,6 +32,7 @@ class Group:
     def __init__(self, optimizer: Any, variables: Sequence[Any], number: int) -> None:
         self.variables = list(variables)
         self.number = number
+        self._count = optimizer.iterations
         self.dtype = bits.name_of(self.variables[0])
         self._places = [private.index(optimizer, v) for v in self.variables]
         self._shapes = [tuple(v.shape) for v in self.variables]
@@ -41,20 +42,32 @@ class Group:
     def flat(self, tensors: Sequence[Any]) -> Any:
         """One tensor a variable -> one vector of them all."""
         flat = [ops.reshape(ops.convert_to_tensor(x), (-1,)) for x in tensors]
-        return ops.concatenate(flat) if len(flat) > 1 else flat[0]
+        return self.once(ops.concatenate(flat)) if len(flat) > 1 else flat[0]
+
+    def once(self, vector: Any) -> Any:
+        """The same vector, computed once for all its uses (`bits.computed_once`)."""
+        return bits.computed_once(vector, self._count)
 
     def parts(self, vector: Any) -> list[Any]:
         """One vector -> one tensor a variable, of its shape."""
         parts, start = [], 0
+        if len(self._sizes) > 1:
+            vector = self.once(vector)
         for shape, size in zip(self._shapes, self._sizes, strict=True):
             parts.append(ops.reshape(vector[start : start + size], shape))
             start += size
         return parts
 
     def repeated(self, scalars: Sequence[Any]) -> Any:
-        """One scalar a variable -> a vector that repeats it for each element."""
+        """One scalar a variable -> each repeated for the elements of its variable."""
+        if len(self._sizes) == 1:
+            return ops.convert_to_tensor(scalars[0])
         pairs = zip(scalars, self._sizes, strict=True)
-        return ops.concatenate([ops.broadcast_to(x, (n,)) for x, n in pairs])
+        return self.once(ops.concatenate([ops.broadcast_to(x, (n,)) for x, n in pairs]))
+
+    def chosen(self, slots: Sequence[Any]) -> list[Any]:
+        """The slots of these variables, of those of all variables."""
+        return [slots[place] for place in self._places]
 
     def read(self, slots: Sequence[Any]) -> Any:
         """What the slots of these variables hold, as one vector.
@@ -62,12 +75,12 @@ class Group:
         Args:
             slots: Of all variables of the optimizer.
         """
-        return self.flat([slots[place] for place in self._places])
+        return self.flat(self.chosen(slots))
 
     def write(self, slots: Sequence[Any], vector: Any) -> None:
         """Gives the slots of these variables what a vector holds."""
-        for place, value in zip(self._places, self.parts(vector), strict=True):
-            slots[place].assign(value)
+        for slot, value in zip(self.chosen(slots), self.parts(vector), strict=True):
+            slot.assign(value)
 
     def read_weights(self) -> Any:
         """The variables themselves, as one vector."""

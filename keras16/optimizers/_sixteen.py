@@ -104,13 +104,6 @@ class SixteenBit:
         is_schedule = isinstance(value, keras.optimizers.schedules.LearningRateSchedule)
         self._learning_rate = schedules.get(value) if is_schedule else value
 
-    @property
-    def peak_rate(self) -> float:
-        """The largest rate that is known before training; 1 of a user's function."""
-        if isinstance(self._learning_rate, float):
-            return self._learning_rate
-        return getattr(self._learning_rate, "peak", 1.0)
-
     # One step
 
     def _backend_update_step(self, gradients: Any, variables: Any, rate: Any) -> None:
@@ -244,7 +237,9 @@ class SixteenBit:
         """
         return softfloat.of(group.read(slots))
 
-    def keep(self, slots: list[Any], group: Group, value: SoftFloat, draw: int) -> None:
+    def keep(
+        self, slots: list[Any], group: Group, value: SoftFloat, draw: int
+    ) -> SoftFloat:
         """Gives the slots of a group a value, rounded by chance.
 
         Args:
@@ -253,7 +248,10 @@ class SixteenBit:
             value: A vector.
             draw: Another one for each slot.
         """
-        group.write(slots, value.rounded(group.dtype, self.random(group, draw)))
+        kept = value.rounded(group.dtype, self.random(group, draw))
+        kept = group.once(kept)
+        group.write(slots, kept)
+        return softfloat.of(kept)
 
     def moved_mean(
         self, slots: list[Any], group: Group, gradient: SoftFloat
@@ -261,8 +259,7 @@ class SixteenBit:
         """Moves Adam's average of gradients, which needs no bias corrected."""
         share = self.share("share_1", self.beta_1)  # type: ignore[attr-defined]
         mean = moments.moved(self.slot(slots, group), gradient, share)
-        self.keep(slots, group, mean, 1)
-        return mean
+        return self.keep(slots, group, mean, 1)
 
     def moved_deviation(
         self, slots: list[Any], group: Group, gradient: SoftFloat
@@ -270,8 +267,7 @@ class SixteenBit:
         """Moves the root of Adam's average of squares, likewise."""
         share = self.share("share_2", self.beta_2)  # type: ignore[attr-defined]
         root = moments.moved_root(self.slot(slots, group), gradient, share)
-        self.keep(slots, group, root, 2)
-        return root
+        return self.keep(slots, group, root, 2)
 
     def add_fraction(self, variable: Any, name: str) -> Any:
         """A slot of int16 for what a 16-bit slot or weight leaves out."""
@@ -280,6 +276,10 @@ class SixteenBit:
             dtype="int16",
             name=f"{private.path(variable)}_{name}",
         )
+
+    def add_exponent(self, variable: Any, name: str) -> Any:
+        """A slot of one int32 for the power of two that a slot is kept times."""
+        return self._scalar(0, f"{private.path(variable)}_{name}")
 
     def _scalar(self, value: Any, name: str) -> Any:
         initializer = keras.initializers.Constant(int(value))

@@ -44,7 +44,7 @@ class Adadelta(SixteenBit, keras.optimizers.Adadelta):
         floor = softfloat.number(math.sqrt(self.epsilon))
         root = self.slot(self._accumulated_grads, group)
         root = moments.moved_root(root, gradient, share)
-        self.keep(self._accumulated_grads, group, root, 1)
+        root = self.keep(self._accumulated_grads, group, root, 1)
         travelled = self.slot(self._accumulated_delta_vars, group)
         direction = gradient.over(softfloat.hypot(root, floor))
         step = direction * softfloat.hypot(travelled, floor)

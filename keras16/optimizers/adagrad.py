@@ -52,6 +52,6 @@ class Adagrad(SixteenBit, keras.optimizers.Adagrad):
         self, gradient: SoftFloat, group: Group, rate: SoftFloat
     ) -> SoftFloat:
         root = moments.grown_root(self.slot(self._accumulators, group), gradient)
-        self.keep(self._accumulators, group, root, 1)
+        root = self.keep(self._accumulators, group, root, 1)
         floor = softfloat.number(math.sqrt(self.epsilon))
         return rate * gradient.over(softfloat.hypot(root, floor))

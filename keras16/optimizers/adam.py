@@ -57,9 +57,17 @@ class Adam(SixteenBit, keras.optimizers.Adam):
         return rate * mean.over(root + floor)
 
     def _largest(self, root: SoftFloat, group: Group) -> SoftFloat:
-        """The largest root so far, as Keras takes it: its bias not corrected."""
-        correction = self.by_step("correction", lambda t: np.sqrt(seen(self.beta_2, t)))
+        """The largest root so far, with the bias that all Keras' have corrected.
+
+        Keras compares them uncorrected, so that an old one loses weight against
+        the newest until the bias is gone.
+        """
+        share = self.by_step("aging", self._aging)
         largest = self.slot(self._velocity_hats, group)
-        largest = softfloat.maximum(largest, root * correction)
-        self.keep(self._velocity_hats, group, largest, 3)
-        return largest / correction
+        largest = self.keep(self._velocity_hats, group, largest - share * largest, 3)
+        largest = softfloat.maximum(largest, root)
+        group.write(self._velocity_hats, largest.rounded(group.dtype))
+        return largest
+
+    def _aging(self, steps: Any) -> Any:
+        return 1 - np.sqrt(seen(self.beta_2, steps - 1) / seen(self.beta_2, steps))

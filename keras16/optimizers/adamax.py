@@ -44,5 +44,5 @@ class Adamax(SixteenBit, keras.optimizers.Adamax):
         norm = self.slot(self._u, group)
         norm = norm - softfloat.number(1 - self.beta_2) * norm
         norm = softfloat.maximum(norm, abs(gradient))
-        self.keep(self._u, group, norm, 2)
+        norm = self.keep(self._u, group, norm, 2)
         return rate * mean.over(norm + softfloat.number(self.epsilon))

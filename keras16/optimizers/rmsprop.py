@@ -8,7 +8,7 @@ import keras
 
 from keras16.numerics import moments, softfloat
 from keras16.numerics.softfloat import SoftFloat
-from keras16.optimizers import _settings, _velocity
+from keras16.optimizers import _block, _settings
 from keras16.optimizers._group import Group
 from keras16.optimizers._sixteen import SixteenBit
 
@@ -40,24 +40,29 @@ class RMSprop(SixteenBit, keras.optimizers.RMSprop):
     """
 
     def build(self, var_list: Any) -> None:
-        if not self.built:
-            super().build(var_list)
-            _velocity.build(self)
+        if self.built:
+            return
+        super().build(var_list)
+        if self.momentum > 0:
+            self.velocity_exponents = _block.exponents(self, var_list, "exponent")
 
     def _sixteen_step(
         self, gradient: SoftFloat, group: Group, rate: SoftFloat
     ) -> SoftFloat:
         share = softfloat.number(1 - self.rho)
         root = moments.moved_root(self.slot(self._velocities, group), gradient, share)
-        self.keep(self._velocities, group, root, 2)
+        root = self.keep(self._velocities, group, root, 2)
         square = root * root
         if self.centered:
             mean = self.slot(self._average_gradients, group)
             mean = moments.moved(mean, gradient, share)
-            self.keep(self._average_gradients, group, mean, 3)
+            mean = self.keep(self._average_gradients, group, mean, 3)
             square = softfloat.positive_part((root - mean) * (root + mean))
         below = (square + softfloat.number(self.epsilon)).root()
         step = rate * gradient.over(below)
         if not self.momentum > 0:
             return step
-        return _velocity.moved(self, self._momentums, group, step)
+        velocity = _block.read(self._momentums, self.velocity_exponents, group)
+        velocity = softfloat.number(self.momentum) * velocity + step
+        _block.keep(self, self._momentums, self.velocity_exponents, group, velocity)
+        return velocity

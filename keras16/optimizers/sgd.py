@@ -8,7 +8,7 @@ import keras
 
 from keras16.numerics import softfloat
 from keras16.numerics.softfloat import SoftFloat
-from keras16.optimizers import _settings, _velocity
+from keras16.optimizers import _block, _settings
 from keras16.optimizers._group import Group
 from keras16.optimizers._sixteen import SixteenBit
 
@@ -30,8 +30,8 @@ class SGD(SixteenBit, keras.optimizers.SGD):
     """Keras' SGD, its velocity carried times a power of two.
 
     Keras' velocity holds learning_rate x gradient, which in float16 is 0 for
-    gradients below 6e-6 at a rate of 0.01. Times a power of two (see `_velocity`)
-    it has the range of the gradient.
+    gradients below 6e-6 at a rate of 0.01. Here it is kept times a power of two
+    that follows the largest velocity (see `_block`).
 
     Args: as `keras.optimizers.SGD`, and `rounding` and `seed` (`SixteenBit`).
 
@@ -40,9 +40,11 @@ class SGD(SixteenBit, keras.optimizers.SGD):
     """
 
     def build(self, variables: Any) -> None:
-        if not self.built:
-            super().build(variables)
-            _velocity.build(self)
+        if self.built:
+            return
+        super().build(variables)
+        if self.momentum:
+            self.velocity_exponents = _block.exponents(self, variables, "exponent")
 
     def _sixteen_step(
         self, gradient: SoftFloat, group: Group, rate: SoftFloat
@@ -50,7 +52,9 @@ class SGD(SixteenBit, keras.optimizers.SGD):
         step = rate * gradient
         if self.momentum == 0:
             return step
-        velocity = _velocity.moved(self, self.momentums, group, step)
+        velocity = _block.read(self.momentums, self.velocity_exponents, group)
+        velocity = softfloat.number(self.momentum) * velocity + step
+        _block.keep(self, self.momentums, self.velocity_exponents, group, velocity)
         if not self.nesterov:
             return velocity
         return softfloat.number(self.momentum) * velocity + step
