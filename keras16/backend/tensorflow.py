@@ -24,9 +24,9 @@ def has_gpu() -> bool:
     return bool(tf.config.list_physical_devices("GPU"))
 
 
-def fused(function: Callable[..., None], *tensors: Any) -> None:
-    """Calls a function that updates variables as one XLA cluster, in any graph."""
-    tf.function(lambda: function(*tensors), jit_compile=True, autograph=False)()
+def fused(function: Callable[..., None]) -> Callable[..., None]:
+    """A function that updates variables as one XLA cluster, in any graph."""
+    return tf.function(function, jit_compile=True, autograph=False)
 
 
 def compiles(policy: str, native_float16: bool) -> bool:

@@ -116,7 +116,15 @@ class SixteenBit:
         narrow = {id(v): g for g, v in pairs if _is_narrow(v)}
         for group in self.groups(v for _, v in pairs if id(v) in narrow):
             found = [private.dense(narrow[id(v)]) for v in group.variables]
-            private.fused(functools.partial(self._update_group, group), word, *found)
+            self._compiled_update(group)(word, *found)
+
+    def _compiled_update(self, group: Group) -> Callable[..., None]:
+        """The update of a group, compiled once though steps be called one by one."""
+        known = self.__dict__.setdefault("_updates", {})
+        key = tuple(map(id, group.variables))
+        if key not in known:
+            known[key] = private.fused(functools.partial(self._update_group, group))
+        return known[key]
 
     def _update_group(self, group: Group, word: Any, *gradients: Any) -> None:
         gradient = softfloat.of(ops.cast(group.flat(gradients), group.dtype))
