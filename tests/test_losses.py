@@ -15,7 +15,7 @@ from keras16.losses import lookup
 from tests.reference import losses as reference
 
 ROWS, CLASSES = 64, 7
-BOTH = pytest.mark.parametrize("compiled", [False, True], ids=["graph", "xla"])
+BOTH = pytest.mark.parametrize("is_compiled", [False, True], ids=["graph", "xla"])
 
 
 def random(seed=0):
@@ -165,20 +165,50 @@ def twin(case):
     return functools.partial(getattr(reference, TWINS[name]), **arguments)
 
 
-def run(loss, y, p, weight=None, compiled=False):
-    """The loss and its gradient by the predictions."""
+def loss_of(case):
+    name, arguments, _ = CASES[case]
+    return getattr(losses, name)(dtype="float16", **arguments)
 
-    @tf.function(jit_compile=compiled, autograph=False)
-    def step(y, p, weight):
-        with tf.GradientTape() as tape:
-            tape.watch(p)
-            value = loss(y, p, weight)
-        return value, tape.gradient(value, p)
 
-    weight = None if weight is None else tf.constant(weight)
-    value, gradient = step(tf.constant(y), tf.constant(p), weight)
+def value_and_gradient(loss, y, p, weight=None):
+    with tf.GradientTape() as tape:
+        tape.watch(p)
+        value = loss(y, p, weight)
+    return value, tape.gradient(value, p)
+
+
+def run(loss, y, p, weight=None, step=value_and_gradient):
+    """The loss and its gradient by the predictions, eagerly unless told."""
+    tensors = [None if x is None else tf.constant(x) for x in (y, p, weight)]
+    value, gradient = step(loss, *tensors)
     assert value.dtype == gradient.dtype == tf.float16
     return value.numpy().astype("float64"), gradient.numpy().astype("float64")
+
+
+@functools.cache
+def graph(case):
+    """The step of a case for any batch, as Keras' `fit` traces it."""
+    loss, pair = loss_of(case), CASES[case][2]
+    any_batch = [tf.TensorSpec([None, *x.shape[1:]], x.dtype) for x in pair]
+    step = tf.function(
+        functools.partial(value_and_gradient, loss), autograph=False
+    ).get_concrete_function(*any_batch)
+    return lambda y, p: run(None, y, p, step=lambda _, y, p, weight: step(y, p))
+
+
+@functools.cache
+def compiled():
+    """Every case in one compilation, which is what takes time."""
+
+    @tf.function(jit_compile=True, autograph=False)
+    def steps(pairs):
+        return {c: value_and_gradient(loss_of(c), *pair) for c, pair in pairs.items()}
+
+    pairs = {c: tuple(map(tf.constant, pair)) for c, (_, _, pair) in CASES.items()}
+    return {
+        case: [x.numpy().astype("float64") for x in found]
+        for case, found in steps(pairs).items()
+    }
 
 
 def unit(x):
@@ -207,10 +237,9 @@ def expected(case, weight, share):
 
 @CASE
 @BOTH
-def test_mean_and_gradient_agree_with_float64(case, compiled):
-    name, arguments, (y, p) = CASES[case]
-    loss = getattr(losses, name)(dtype="float16", **arguments)
-    value, gradient = run(loss, y, p, compiled=compiled)
+def test_mean_and_gradient_agree_with_float64(case, is_compiled):
+    _, _, (y, p) = CASES[case]
+    value, gradient = compiled()[case] if is_compiled else graph(case)(y, p)
     share = 1 if twin(case)(*map(np.float64, (y, p))).shape == () else 1 / ROWS
     each, slopes = expected(case, 1.0, share)
     assert_units(value, each.mean(), 4, floor=np.abs(each).mean())
@@ -299,12 +328,13 @@ def test_stock_corrupts_class_ids_above_2048_and_ours_does_not():
 
 
 @BOTH
-def test_single_losses_beyond_float16_with_a_mean_within(compiled):
+def test_single_losses_beyond_float16_with_a_mean_within(is_compiled):
     z = np.zeros((4, 3), "float16")
     z[0] = [6e4, -6e4, 0]
     labels = np.array([1, 0, 0, 0], "int32")
     ours = losses.SparseCategoricalCrossentropy(from_logits=True, dtype="float16")
-    value, gradient = run(ours, labels, z, compiled=compiled)
+    step = tf.function(value_and_gradient, jit_compile=is_compiled)
+    value, gradient = run(ours, labels, z, step=step)
     assert_units(value, (2 * float(z[0, 0]) + 3 * np.log(3)) / 4, 1)
     assert_units(gradient[0], np.array([0.25, -0.25, 0]), 1)
 
@@ -322,13 +352,12 @@ def test_extremes(name, error):
 
 @CASE
 def test_nan_empty_and_one_example(case):
-    name, arguments, (y, p) = CASES[case]
-    loss = getattr(losses, name)(dtype="float16", **arguments)
+    _, _, (y, p) = CASES[case]
     broken = p.copy()
     broken[3] = np.nan
-    assert np.isnan(run(loss, y, broken)[0])
-    assert np.isfinite(float(loss(y[:1], p[:1])))
-    assert float(loss(y[:0], p[:0])) <= 1  # dice and tversky of nothing are 1
+    assert np.isnan(graph(case)(y, broken)[0])
+    assert np.isfinite(graph(case)(y[:1], p[:1])[0])
+    assert graph(case)(y[:0], p[:0])[0] <= 1  # dice and tversky of nothing are 1
 
 
 @pytest.mark.parametrize("batch", [4096, 2**17])

@@ -47,10 +47,7 @@ class FBetaScore(keras.metrics.FBetaScore):
         if sample_weight is not None:
             weight = weight * ops.expand_dims(ops.cast(sample_weight, self.dtype), 1)
         yes, no = y_true * weight, (1 - y_true) * weight
-        for row, values in enumerate(
-            (chosen * yes, chosen * no, (1 - chosen) * yes, yes)
-        ):
-            self._add(row, values)
+        self._add(ops.stack([chosen * yes, chosen * no, (1 - chosen) * yes, yes]))
 
     def _chosen(self, y_pred: Any) -> Any:
         if self.threshold is not None:
@@ -58,17 +55,15 @@ class FBetaScore(keras.metrics.FBetaScore):
         highest = ops.max(y_pred, axis=-1, keepdims=True, initial=-math.inf)
         return ops.logical_and(y_pred >= highest, y_pred != 0)
 
-    def _add(self, row: int, values: Any) -> None:
-        classes = self.counted.shape[1]
-        segments = ops.broadcast_to(
-            ops.arange(classes, dtype="int32"), ops.shape(values)
-        )
-        sums = accumulators.segment_totals(
-            values, ops.reshape(segments, (-1,)), classes
-        )
-        is_row = np.arange(len(ROWS)).reshape(-1, 1, 1) == row
+    def _add(self, values: Any) -> None:
+        """Adds [rows, batch, classes] to the counts of each row and class."""
+        rows, classes, _ = self.counted.shape
+        cells = np.arange(rows * classes, dtype="int32").reshape(rows, 1, classes)
+        segments = ops.reshape(ops.broadcast_to(cells, ops.shape(values)), (-1,))
+        sums = accumulators.segment_totals(values, segments, rows * classes)
         counted = ops.convert_to_tensor(self.counted)
-        self.counted.assign(accumulators.carried(counted + ops.where(is_row, sums, 0)))
+        sums = ops.reshape(sums, counted.shape)
+        self.counted.assign(accumulators.carried(counted + sums))
 
     def reset_state(self) -> None:
         for variable in self.variables:

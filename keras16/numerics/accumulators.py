@@ -309,16 +309,14 @@ def _leading_bits(words: Any) -> tuple[Any, Any]:
     """
     digits = ops.flip(words[..., :DIGITS], axis=-1)
     first = ops.cast(ops.argmax(ops.cast(digits > 0, "int32"), axis=-1), "int32")
+    here = ops.equal(ops.expand_dims(first, -1), np.arange(DIGITS, dtype="int32"))
     padded = ops.concatenate([digits, ops.zeros_like(digits[..., :2])], axis=-1)
-    top, middle, bottom = (_taken(padded, first + i) for i in range(3))
+    top, middle, bottom = (
+        ops.sum(ops.where(here, padded[..., i : i + DIGITS], 0), axis=-1)
+        for i in range(3)
+    )
     pair = ops.left_shift(top, DIGIT_BITS) + middle
     shift = 2 * DIGIT_BITS - bits.bit_length(pair)
     shift = ops.clip(shift, 0, DIGIT_BITS)
     leading = ops.left_shift(pair, shift) + ops.right_shift(bottom, DIGIT_BITS - shift)
     return leading, UNIT_EXPONENT + DIGIT_BITS * (DIGITS - 2 - first) - shift
-
-
-def _taken(x: Any, index: Any) -> Any:
-    """[..., n], [...] -> [...]: one element along the last axis."""
-    chosen = ops.take_along_axis(x, ops.expand_dims(index, -1), axis=-1)
-    return ops.squeeze(chosen, -1)
