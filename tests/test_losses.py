@@ -154,6 +154,26 @@ DIFFERENCES = {
     "cosine": 0.5,
 }
 CASE = pytest.mark.parametrize("case", CASES)
+# One of each arithmetic: tracing and compiling all of them would take a minute.
+KINDS = (
+    "mse of 300",
+    "msle",
+    "huber .1",
+    "log cosh",
+    "poisson",
+    "squared hinge",
+    "categorical hinge",
+    "kl",
+    "binary logits smoothed",
+    "binary focal probabilities",
+    "categorical logits smoothed",
+    "categorical focal probabilities",
+    "sparse logits",
+    "sparse probabilities",
+    "generalized",
+    "cosine",
+    "tversky",
+)
 
 
 # Keras' class -> its twin under tests/reference.
@@ -185,30 +205,24 @@ def run(loss, y, p, weight=None, step=value_and_gradient):
     return value.numpy().astype("float64"), gradient.numpy().astype("float64")
 
 
-@functools.cache
-def graph(case):
-    """The step of a case for any batch, as Keras' `fit` traces it."""
-    loss, pair = loss_of(case), CASES[case][2]
-    any_batch = [tf.TensorSpec([None, *x.shape[1:]], x.dtype) for x in pair]
+def as_fit_does(case, is_compiled):
+    """The step of a case, traced for any batch; compiled for the one it has."""
     step = tf.function(
-        functools.partial(value_and_gradient, loss), autograph=False
-    ).get_concrete_function(*any_batch)
-    return lambda y, p: run(None, y, p, step=lambda _, y, p, weight: step(y, p))
-
-
-@functools.cache
-def compiled():
-    """Every case in one compilation, which is what takes time."""
-
-    @tf.function(jit_compile=True, autograph=False)
-    def steps(pairs):
-        return {c: value_and_gradient(loss_of(c), *pair) for c, pair in pairs.items()}
-
-    pairs = {c: tuple(map(tf.constant, pair)) for c, (_, _, pair) in CASES.items()}
-    return {
-        case: [x.numpy().astype("float64") for x in found]
-        for case, found in steps(pairs).items()
-    }
+        functools.partial(value_and_gradient, loss_of(case)),
+        input_signature=[
+            tf.TensorSpec([None, *x.shape[1:]], x.dtype) for x in CASES[case][2]
+        ],
+        jit_compile=is_compiled,
+        autograph=False,
+    )
+    wide = [
+        each
+        for operation in step.get_concrete_function().graph.get_operations()
+        for each in operation.outputs
+        if each.dtype.is_floating and each.dtype.size > 2 and operation.type != "Const"
+    ]
+    assert not wide, wide
+    return lambda _, y, p, weight: step(y, p)
 
 
 def unit(x):
@@ -236,10 +250,19 @@ def expected(case, weight, share):
 
 
 @CASE
+def test_mean_and_gradient_agree_with_float64(case):
+    assert_right(case, value_and_gradient)
+
+
+@pytest.mark.parametrize("case", KINDS)
 @BOTH
-def test_mean_and_gradient_agree_with_float64(case, is_compiled):
+def test_a_pure_step_agrees_with_float64(case, is_compiled):
+    assert_right(case, as_fit_does(case, is_compiled))
+
+
+def assert_right(case, step):
     _, _, (y, p) = CASES[case]
-    value, gradient = compiled()[case] if is_compiled else graph(case)(y, p)
+    value, gradient = run(loss_of(case), y, p, step=step)
     share = 1 if twin(case)(*map(np.float64, (y, p))).shape == () else 1 / ROWS
     each, slopes = expected(case, 1.0, share)
     assert_units(value, each.mean(), 4, floor=np.abs(each).mean())
@@ -355,9 +378,10 @@ def test_nan_empty_and_one_example(case):
     _, _, (y, p) = CASES[case]
     broken = p.copy()
     broken[3] = np.nan
-    assert np.isnan(graph(case)(y, broken)[0])
-    assert np.isfinite(graph(case)(y[:1], p[:1])[0])
-    assert graph(case)(y[:0], p[:0])[0] <= 1  # dice and tversky of nothing are 1
+    loss = loss_of(case)
+    assert np.isnan(run(loss, y, broken)[0])
+    assert np.isfinite(run(loss, y[:1], p[:1])[0])
+    assert run(loss, y[:0], p[:0])[0] <= 1  # dice and tversky of nothing are 1
 
 
 @pytest.mark.parametrize("batch", [4096, 2**17])
@@ -425,7 +449,7 @@ def test_get_carries_arguments_over():
     )
     ours = losses.get(smoothed, "float16")
     assert type(ours) is losses.CategoricalCrossentropy
-    assert ours.get_config() == smoothed.get_config()
+    assert ours.get_config() == {**smoothed.get_config(), "dtype": "float16"}
     assert losses.get(keras.losses.Huber(delta=3.0), "float16").delta == 3.0
     assert losses.get(keras.losses.CosineSimilarity(axis=1), "float16").axis == 1
     assert losses.get(None) is None
@@ -433,19 +457,59 @@ def test_get_carries_arguments_over():
         losses.get("nothing", "float16")
 
 
+@keras.saving.register_keras_serializable("tests")
+def mine(y_true, y_pred):
+    return keras.ops.abs(y_pred[:, 0])
+
+
+@keras.saving.register_keras_serializable("tests")
+class Mine(keras.losses.Loss):
+    def call(self, y_true, y_pred):
+        return mine(y_true, y_pred)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Theirs(losses.MeanSquaredError):
+    """Of a user's own, derived from ours."""
+
+
+class ByItself(keras.losses.Loss):
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        return keras.ops.mean(y_pred)
+
+
 def test_get_reduces_what_is_not_ours():
-    def mine(y_true, y_pred):
-        return keras.ops.abs(y_pred[:, 0])
-
-    class Mine(keras.losses.Loss):
-        def call(self, y_true, y_pred):
-            return keras.ops.abs(y_pred[:, 0])
-
     p = np.full((2**17, 1), 2.0, "float16")
     for loss in (mine, Mine()):
-        value, gradient = run(losses.get(loss, "float16"), p, p)
+        found = losses.get(loss, "float16")
+        value, gradient = run(found, p, p)
         assert value == 2.0
         np.testing.assert_array_equal(gradient, 2.0**-17)
+        again = keras.losses.deserialize(keras.losses.serialize(found))
+        assert again.get_config() == found.get_config()
+        assert again.dtype == "float16" and float(again(p, p)) == 2.0
+    with pytest.raises(UserError, match="ByItself reduces"):
+        losses.get(ByItself(), "float16")
+    by_itself = ByItself()
+    assert losses.get(by_itself, "float32") is by_itself
+
+
+@pytest.mark.parametrize("cls", [losses.Huber, Theirs, losses.Crossentropy])
+def test_get_gives_ours_back_as_it_is_or_in_another_dtype(cls):
+    ours = cls(dtype="float16")
+    assert losses.get(ours, "float16") is ours
+    other = losses.get(ours, "bfloat16")
+    assert type(other) is cls and other.dtype == "bfloat16"
+    again = keras.losses.deserialize(keras.losses.serialize(ours))
+    assert type(again) is cls and again.dtype == "float16"
+
+
+@pytest.mark.parametrize("identifier", ["mse", mine, keras.losses.huber, Mine()])
+def test_get_names_a_loss_as_keras_does(identifier):
+    model = small(identifier)
+    model.fit(np.zeros((2, 5)), np.zeros((2, CLASSES)), verbose=0)
+    stock = model._compile_loss._flat_losses[0].loss
+    assert losses.get(identifier, "float16").name == stock.name
 
 
 @pytest.mark.parametrize("name", ["crossentropy", "ce"])
@@ -480,18 +544,13 @@ def small(loss, outputs=CLASSES, **options):
     return model
 
 
-@pytest.mark.parametrize(
-    "case", ["sparse logits", "binary focal logits", "categorical focal probabilities"]
-)
-def test_step_is_pure_where_stock_is_not(case):
+def test_step_is_pure_where_stock_is_not():
     keras16.use("16")
-    name, arguments, (y, _) = CASES[case]
-    x = real(shape=(ROWS, 5))[0]
-    if case == "sparse logits":
-        stock = getattr(keras.losses, name)(**arguments)
-        assert not audit(small(stock), x, y).pure
-    ours = getattr(losses, name)(**arguments)
-    assert audit(small(ours), x, y, sample_weight=np.ones(ROWS, "float16")).pure
+    name, arguments, (y, _) = CASES["sparse logits"]
+    x, ones = real(shape=(ROWS, 5))[0], np.ones(ROWS, "float16")
+    stock = getattr(keras.losses, name)(**arguments)
+    assert not audit(small(stock), x, y, sample_weight=ones).pure
+    assert audit(small(loss_of("sparse logits")), x, y, sample_weight=ones).pure
 
 
 def test_fit_with_class_weights_saves_and_loads(tmp_path):

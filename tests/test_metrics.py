@@ -356,6 +356,36 @@ def test_get_carries_arguments_over():
         metrics.get("nothing", "float16")
 
 
+class OfTheirOwn(keras.metrics.Metric):
+    def __init__(self, name="mine", dtype=None):
+        super().__init__(name=name, dtype=dtype)
+
+
+class Derived(metrics.MeanSquaredError):
+    """Of a user's own, derived from ours."""
+
+
+def test_get_of_what_is_not_of_keras():
+    with pytest.raises(UserError, match="OfTheirOwn is not of Keras"):
+        metrics.get(OfTheirOwn(), "float16")
+    theirs = OfTheirOwn()
+    assert metrics.get(theirs, "float32") is theirs
+
+    def AbsoluteGap(y_true, y_pred):  # noqa: N802  # Keras names it in snake case
+        return keras.ops.abs(y_true - y_pred)
+
+    found = metrics.get(AbsoluteGap, "float16")
+    assert found.name == "absolute_gap" and found.dtype == "float16"
+
+
+@pytest.mark.parametrize("cls", [metrics.AUC, Derived, metrics.AnyAccuracy])
+def test_get_gives_ours_back_as_it_is_or_in_another_dtype(cls):
+    ours = cls(dtype="float16")
+    assert metrics.get(ours, "float16") is ours
+    other = metrics.get(ours, "bfloat16")
+    assert type(other) is cls and other.dtype == "bfloat16"
+
+
 @pytest.mark.parametrize("name", ["accuracy", "acc"])
 @pytest.mark.parametrize(
     "case", ["binary accuracy", "categorical accuracy", "sparse accuracy"]

@@ -47,6 +47,11 @@ class SixteenBit:
             lambda p: self._terms(labels, p), predictions, reduction=None
         )
 
+    def get_config(self) -> dict[str, Any]:
+        # Keras' own leave the dtype out: a reloaded loss would take the floatx.
+        config = super().get_config()  # type: ignore[misc]
+        return {**config, "dtype": self.dtype}  # type: ignore[attr-defined]
+
     def _sixteen(self, y_true: Any, y_pred: Any, sample_weight: Any) -> Any:
         labels, predictions = self._prepared(y_true, y_pred)
         return reduction.reduced(

@@ -22,9 +22,11 @@ class OfFunction(SixteenBit, keras.losses.Loss):
     """A loss of a function of your own, reduced without overflow or drift.
 
     Args:
-        fn: Called with (labels, predictions), the predictions in the loss' dtype;
-            gives one loss for each example. Its own steps and their gradients are
-            not ours: `keras16.audit` says whether they are 16-bit.
+        fn: A function called with (labels, predictions), the predictions in the
+            loss' dtype, that gives one loss for each example; or a
+            `keras.losses.Loss`, whose `call` is that function. Its own steps and
+            their gradients are not ours: `keras16.audit` says whether they are
+            16-bit.
         name: Name of the loss.
         reduction: As Keras' losses have it.
         dtype: As Keras' losses have it.
@@ -44,7 +46,8 @@ class OfFunction(SixteenBit, keras.losses.Loss):
         self.arguments = arguments
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        return self.fn(y_true, y_pred, **self.arguments)
+        fn = self.fn.call if isinstance(self.fn, keras.losses.Loss) else self.fn
+        return fn(y_true, y_pred, **self.arguments)
 
     def _prepared(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         y_pred = keras.tree.map_structure(lambda x: ops.cast(x, self.dtype), y_pred)
@@ -77,6 +80,9 @@ class Crossentropy(keras.losses.Loss):
         chosen = _by_shape(y_true, y_pred)
         loss = chosen(name=self.name, reduction=self.reduction, dtype=self.dtype)
         return loss(y_true, y_pred, sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "dtype": self.dtype}
 
 
 def _by_shape(y_true: Any, y_pred: Any) -> Any:

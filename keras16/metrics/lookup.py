@@ -9,6 +9,7 @@ import keras
 
 from keras16.backend import wrapped
 from keras16.errors import UserError
+from keras16.numerics import bits
 
 ACCURACY = ("accuracy", "acc")
 # Keras' metric functions by name -> the class of the same meaning.
@@ -39,12 +40,19 @@ OF_FUNCTION = {
 def get(identifier: Any, dtype: Any = None) -> Any:
     """The metric of keras16 that does what Keras would do with an identifier.
 
+    Keras resolves "accuracy" (`CompileMetrics.build`, private) when it first sees
+    labels and predictions, by their shapes. `AnyAccuracy` does so whenever it is
+    updated: a `compile` of ours needs no shapes, and maps this function over what
+    `compile(metrics=...)` and `compile(weighted_metrics=...)` nest, an identifier
+    a leaf. Unlike for losses, Keras knows no "crossentropy" here.
+
     Args:
-        identifier: What `compile(metrics=[...])` takes: a name ("accuracy", which
-            chooses by the shapes that it is given, as Keras does), a metric
-            function or class or object of Keras, its config carried over, or a
-            function of your own, whose mean is then exact; or None.
-        dtype: Of the metric; None is Keras' floatx.
+        identifier: What `compile(metrics=[...])` takes: a name ("accuracy" and
+            "acc" choose by the shapes that they are given, as Keras does), a
+            metric function or class or object of Keras, its config carried over,
+            or a function of your own, whose mean is then exact; or None. A metric
+            of keras16, or derived from one, in this dtype is given back as it is.
+        dtype: Of the metric, "float16" say; None is Keras' floatx.
 
     Returns:
         A metric object of that dtype, named as Keras would name it; None for None.
@@ -62,25 +70,21 @@ def get(identifier: Any, dtype: Any = None) -> Any:
     except (TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"there is no metric {identifier!r}: {reason}") from error
-    metric = _of_object(found, dtype) if _is_metric(found) else _of(found, {}, dtype)
+    is_metric = isinstance(found, keras.metrics.Metric)
+    metric = _of_object(found, dtype) if is_metric else _of(found, {}, dtype)
     # As Keras' compile names it.
-    metric.name = identifier if isinstance(identifier, str) else _name(found)
+    named = isinstance(identifier, str)
+    metric.name = identifier if named else wrapped.name_of(found)
     return metric
 
 
-def _is_metric(found: Any) -> bool:
-    return isinstance(found, keras.metrics.Metric)
-
-
-def _name(found: Any) -> str:
-    return str(getattr(found, "name", None) or found.__name__)
-
-
 def _of_object(metric: Any, dtype: Any) -> Any:
-    module, name = type(metric).__module__, type(metric).__name__
-    if module.startswith("keras16."):
-        return _ours(name, metric.get_config(), dtype)
-    if not module.startswith("keras."):
+    name = type(metric).__name__
+    if any(base.__module__.startswith("keras16.") for base in type(metric).__mro__):
+        return _of_ours(metric, dtype)
+    if not type(metric).__module__.startswith("keras."):
+        if not bits.is_16_bit(_name(dtype)):
+            return metric
         raise UserError(
             f"the metric {name} is not of Keras: keras16 can't know what it adds in "
             "16 bits. Write it as a function, or derive it from a metric of keras16."
@@ -92,6 +96,17 @@ def _of_object(metric: Any, dtype: Any) -> Any:
         )
     config = {**metric.get_config(), **wrapped.arguments_of(metric)}
     return _ours(name, config, dtype)
+
+
+def _of_ours(metric: Any, dtype: Any) -> Any:
+    """A metric of keras16, or derived from one, in a dtype."""
+    if metric.dtype == _name(dtype):
+        return metric
+    return type(metric).from_config({**metric.get_config(), "dtype": dtype})
+
+
+def _name(dtype: Any) -> str:
+    return str(keras.dtype_policies.get(dtype).compute_dtype)
 
 
 def _of(function: Any, config: dict[str, Any], dtype: Any) -> Any:
