@@ -28,7 +28,7 @@ _DIGIT_MASK = (1 << DIGIT_BITS) - 1
 # One element adds less than 2**14 to a digit, so this many stay below 2**31.
 _CHUNK = 1 << 16
 # The shift from which a number is too large for the digits.
-_LIMIT = 60
+_LIMIT = 61
 
 
 def zero() -> np.ndarray:
@@ -106,7 +106,8 @@ def total(x: Any) -> Any:
 
     Args:
         x: 16-bit tensor, or a Scaled: its numbers are whole multiples of 2**-24
-            or lose what is below, and count as not finite from 2**46 on.
+            or lose what is below, and count as not finite from 2**47 on (of
+            bfloat16, 2**44).
     """
     digits = _digits_of(x)
     chunked = ops.concatenate(
@@ -235,10 +236,10 @@ def _digits_of(x: Any) -> Any:
     """[n, WORDS] int32 of a tensor or a Scaled of any shape."""
     if isinstance(x, Scaled):
         return _digits(ops.reshape(x.x, (-1,)), ops.reshape(x.exponent, (-1,)))
-    return _digits(ops.reshape(x, (-1,)), 0)
+    return _digits(ops.reshape(x, (-1,)))
 
 
-def _digits(flat: Any, exponent: Any) -> Any:
+def _digits(flat: Any, exponent: Any = 0) -> Any:
     """[n] 16-bit x 2**exponent -> [n, WORDS] int32: digits of 14 bits."""
     form = bits.format_of(flat)
     raw = bits.as_bits(flat)
