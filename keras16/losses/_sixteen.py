@@ -76,11 +76,11 @@ class SixteenBit:
 class Refused:
     """A mixin before one of Keras' losses that has no 16-bit equal, which says so."""
 
-    reason: str
+    refused_because: str
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         if bits.is_16_bit(self.dtype):  # type: ignore[attr-defined]
-            raise UserError(refusal(type(self).__name__, self.reason))
+            raise UserError(refusal(type(self).__name__, self.refused_because))
         return super().__call__(y_true, y_pred, sample_weight)  # type: ignore[misc]
 
 

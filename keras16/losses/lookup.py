@@ -122,7 +122,7 @@ def _ours(name: str, dtype: Any, config: dict[str, Any]) -> Any:
 
 def _check_not_refused(cls: Any, dtype: Any) -> None:
     if issubclass(cls, Refused) and bits.is_16_bit(_name(dtype)):
-        raise UserError(refusal(cls.__name__, cls.reason))
+        raise UserError(refusal(cls.__name__, cls.refused_because))
 
 
 def _name(dtype: Any) -> str:

@@ -11,7 +11,7 @@ from keras16.losses._sixteen import Refused
 class CTC(Refused, keras.losses.CTC):
     """Keras' loss of that name; refused in 16 bits."""
 
-    reason = (
+    refused_because = (
         "the sums over paths are computed in float32 inside TensorFlow's own kernel"
     )
 
@@ -20,7 +20,7 @@ class CTC(Refused, keras.losses.CTC):
 class Circle(Refused, keras.losses.Circle):
     """Keras' loss of that name; refused in 16 bits."""
 
-    reason = (
+    refused_because = (
         "its exponents, gamma 80 times squared similarities, need more digits "
         "than float16 has"
     )

@@ -9,19 +9,19 @@ import keras
 from keras16.errors import UserError
 from keras16.metrics._confusion import starts_in_16_bits
 
-REASON = (
-    "{name} has no 16-bit form: it is a difference of sums of squares, which cancel. "
-    "Compute it from predict(), or give it dtype='float32'."
-)
+ADVICE = "Compute it from predict(), or give it dtype='float32'."
 
 
 class _Refused:
     """A mixin before the metric."""
 
+    refused_because = "it is a difference of sums of squares, which cancel"
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if starts_in_16_bits(self.dtype):  # type: ignore[attr-defined]
-            raise UserError(REASON.format(name=type(self).__name__))
+            name, reason = type(self).__name__, self.refused_because
+            raise UserError(f"{name} has no 16-bit form: {reason}. {ADVICE}")
 
 
 @keras.saving.register_keras_serializable(package="keras16.metrics")
