@@ -119,17 +119,25 @@ def test_class_ids_above_2048():
 WEIGHTS = [0.5, 0.0, 2.0, 1.0]
 
 
+REDUCTIONS = ("sum", "sum_over_batch_size", "mean_with_sample_weight", "none", None)
+
+
 @both
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["", "weighted"])
-@pytest.mark.parametrize(
-    "reduction", ["sum", "sum_over_batch_size", "mean_with_sample_weight", "none", None]
-)
-def test_reductions_and_weights(reduction, weights, compiled):
+def test_reductions_and_weights(weights, compiled):
     logits = np.random.default_rng(1).normal(size=(4, 3)).astype("float16")
     labels = np.array([[0], [2], [1], [1]])
-    loss = loss_of(reduction=reduction)
     column = None if weights is None else np.array(weights)[:, None]
-    found = traced(lambda y, x: loss(y, x, column), compiled)(labels, logits)
+
+    def every(y, x):
+        return [loss_of(reduction=each)(y, x, column) for each in REDUCTIONS]
+
+    found = traced(every, compiled)(labels, logits)
+    for reduction, value in zip(REDUCTIONS, found, strict=True):
+        assert_reduced(value, labels, logits, reduction, weights)
+
+
+def assert_reduced(found, labels, logits, reduction, weights):
     factors = np.ones(4) if weights is None else np.array(weights)
     each = reference.cross_entropy(labels[:, 0], logits)[0] * factors
     expected = {

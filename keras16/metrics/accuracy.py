@@ -23,8 +23,11 @@ class _Hits:
         dtype = self.dtype  # type: ignore[attr-defined]
         weight = mean.masked_weight(sample_weight, outputs.mask_of(y_pred), dtype)
         y_true, y_pred = (_number(x, dtype) for x in (y_true, y_pred))
-        hits = ops.cast(self._hits(y_true, y_pred), dtype)
-        mean.add(self, scaled.of(hits), weight)
+        hits = self._hits(y_true, y_pred)
+        if weight is None and len(hits.shape) == 1:
+            mean.add_hits(self, hits)
+            return
+        mean.add(self, scaled.of(ops.cast(hits, dtype)), weight)
 
     def _hits(self, y_true: Any, y_pred: Any) -> Any:
         """Boolean [...]: which answers are right."""

@@ -177,6 +177,15 @@ def add(metric: Any, values: Scaled, sample_weight: Any = None) -> None:
     metric.count.assign(accumulators.carried(count + sums))
 
 
+def add_hits(metric: Any, hits: Any) -> None:
+    """Adds [samples] booleans to an exact mean: a whole number, in few operations."""
+    total, count = (ops.convert_to_tensor(v) for v in (metric.total, metric.count))
+    right = ops.sum(ops.cast(hits, "int32"))
+    metric.total.assign(accumulators.add_count(total, right))
+    samples = ops.cast(ops.shape(hits)[0], "int32")
+    metric.count.assign(accumulators.add_count(count, samples))
+
+
 def weight_of(values: Scaled, sample_weight: Any) -> Scaled | None:
     """One weight a value, [samples, ...], its trailing axes perhaps of length 1."""
     if sample_weight is None:
