@@ -13,7 +13,7 @@ _PIPELINE = (
     "it turns raw data into numbers, on the host: put it into the input pipeline"
 )
 _FOREIGN = "what it wraps is another framework's, in the dtypes that that one chooses"
-_ABSTRACT = "it computes nothing of its own"
+ABSTRACT = "it computes nothing of its own"
 
 REFUSED: dict[str, str] = {
     **dict.fromkeys(
@@ -69,6 +69,6 @@ REFUSED: dict[str, str] = {
         ("FlaxLayer", "JaxLayer", "TFSMLayer", "TorchModuleWrapper"), _FOREIGN
     ),
     **dict.fromkeys(
-        ("InputLayer", "InputSpec", "Layer", "Pipeline", "Wrapper"), _ABSTRACT
+        ("InputLayer", "InputSpec", "Layer", "Pipeline", "Wrapper"), ABSTRACT
     ),
 }

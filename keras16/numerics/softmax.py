@@ -1,4 +1,4 @@
-"""Softmax, its logarithm and its cross-entropy in 16 bits, with their gradients."""
+"""Softmax and its logarithm in 16 bits, with their gradients."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def log_softmax(x: Any, axis: Any = -1) -> Any:
 
     @ops.custom_gradient
     def normalize(rows):
-        parts = _Softmax(rows, bits.argmax(rows))
+        parts = _Softmax(rows)
         logarithm = ops.log1p(parts.rest)
         outputs = (rows - ops.max(rows, axis=-1, keepdims=True)) - logarithm
 
@@ -72,45 +72,12 @@ def log_softmax(x: Any, axis: Any = -1) -> Any:
     return _along_last(normalize, x, axis)
 
 
-def sparse_cross_entropy(labels: Any, logits: Any) -> Any:
-    """Cross-entropy of each row of logits with its class id, in nats.
-
-    The largest logit is left out of the sum of exponentials, so that the rest
-    keeps its relative precision: log1p(rest), where log(1 + rest) would round
-    every loss below 2**-12 to 0. The gradient of the labelled class is minus the
-    sum of the other probabilities, never p - 1.
-
-    Args:
-        labels: [...] integer class ids.
-        logits: [..., classes] 16-bit.
-
-    Returns:
-        [...] of the logits' dtype; infinite only where the loss is beyond the
-        format. A label outside [0, classes) counts as a class of probability 0.
-    """
-    labels = ops.cast(labels, "int32")
-
-    @ops.custom_gradient
-    def cross_entropy(logits):
-        parts = _Softmax(logits, labels)
-
-        def backward(*upstream):
-            gradient = keras.tree.flatten(upstream)[0]
-            return parts.gradient(ops.expand_dims(gradient, -1))
-
-        return parts.loss, backward
-
-    return cross_entropy(logits)
-
-
 class _Softmax:
-    """Exponentials of the logits, and the sums over the other classes."""
+    """Exponentials of the logits, and the sum of all but the largest."""
 
-    def __init__(self, logits: Any, labels: Any) -> None:
-        dtype, classes = logits.dtype, logits.shape[-1]
+    def __init__(self, logits: Any) -> None:
         top = bits.argmax(logits)
-        self.is_top = ops.one_hot(top, classes, dtype=dtype)
-        self.is_label = ops.one_hot(labels, classes, dtype=dtype)
+        self.is_top = ops.one_hot(top, logits.shape[-1], dtype=logits.dtype)
         largest = ops.max(logits, axis=-1, keepdims=True)
         shifted, error = rounding.two_sum(logits, -largest)
         exponentials = ops.exp(shifted)
@@ -121,18 +88,6 @@ class _Softmax:
         self.exponentials = exponentials + exponentials * ops.expm1(error)
         # Below 1 each, and 0 in place of the largest.
         self.rest = _row_sum(self.exponentials * (1 - self.is_top))
-        of_label = _row_sum(ops.where(self.is_label > 0, shifted, 0))
-        self.loss = ops.squeeze(ops.log1p(self.rest) - of_label, -1)
-
-    def gradient(self, upstream: Any) -> Any:
-        """Upstream x (softmax - one-hot), [..., classes]."""
-        label_is_top = _row_sum(self.is_label * self.is_top)
-        others = self.rest + (1 - label_is_top) * (
-            1 - _row_sum(self.exponentials * self.is_label)
-        )
-        scale = upstream / (1 + self.rest)
-        pull = self.is_label * (-others * scale)
-        return ops.where(self.is_label > 0, pull, self.exponentials * scale)
 
 
 def _row_sum(x: Any) -> Any:
