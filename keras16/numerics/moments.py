@@ -28,7 +28,9 @@ def moved_root(root: SoftFloat, x: SoftFloat, share: SoftFloat) -> SoftFloat:
         share: In [0, 1].
     """
     x = abs(x)
-    return with_square(root, share * ((x - root) * (x + root)))
+    gap = (x - root) * (x + root)
+    # Of subnormals a product of three would keep no bit.
+    return with_square(root, share * gap.normal())
 
 
 def grown_root(root: SoftFloat, x: SoftFloat) -> SoftFloat:

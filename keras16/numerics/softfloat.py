@@ -34,8 +34,9 @@ _MIDDLE = 6  # what `over` multiplies quotients by: 2**-20 is normal then
 class SoftFloat:
     """units x 2**exponent, the units not normalized.
 
-    Sums are right to 2**-27 of the larger addend, products to 2**-13 of themselves
-    where nothing was cancelled, quotients and roots, taken in float16, to 2**-10.
+    Sums are right to 2**-27 of the larger addend, quotients and roots, taken in
+    float16, to 2**-10. Products are exact of 16-bit numbers, and right to 2**-13 of
+    numbers that `normal` was called for; a sum that cancels has fewer bits for them.
 
     Attributes:
         units: int32 tensor or whole number in (-2**29, 2**29).
@@ -76,7 +77,7 @@ class SoftFloat:
 
     def __truediv__(self, other: SoftFloat) -> SoftFloat:
         """The quotient; 0 where either number is 0."""
-        above, below = _normal(abs(self)), _normal(abs(other))
+        above, below = abs(self).normal(), abs(other).normal()
         found = of(_float16(above.units) / _float16(below.units))
         is_zero = ops.logical_or(ops.equal(above.units, 0), ops.equal(below.units, 0))
         negative = ops.bitwise_xor(self.units, other.units) < 0
@@ -90,7 +91,7 @@ class SoftFloat:
         Below 2**-20 it is 0, beyond 2**8 it stays between 2**7 and 2**9, and it is 0
         where either number is 0.
         """
-        above, below = _normal(abs(self)), _normal(abs(other))
+        above, below = abs(self).normal(), abs(other).normal()
         power = above.exponent - below.exponent + _MIDDLE
         is_zero = ops.logical_or(ops.equal(below.units, 0), power < -14)
         numerator = _float16_bits(above.units) + ops.left_shift(
@@ -104,7 +105,7 @@ class SoftFloat:
 
     def root(self) -> SoftFloat:
         """The square root; 0 of a negative number."""
-        x = _normal(SoftFloat(ops.maximum(self.units, 0), self.exponent))
+        x = positive_part(self).normal()
         place = x.exponent + (_ROOM - 1)
         odd = ops.bitwise_and(place, 1)
         raw = _float16_bits(x.units) + ops.left_shift(odd, 10)
@@ -116,6 +117,12 @@ class SoftFloat:
         """The magnitude of this number, and 0 where the other is."""
         signed = ops.sign(other.units) * self.units
         return SoftFloat(signed, self.exponent)
+
+    def normal(self) -> SoftFloat:
+        """The same number, its units in [2**28, 2**29) but for the sign, or 0."""
+        shift = _ROOM - _length(ops.abs(self.units))
+        exponent = ops.where(ops.equal(self.units, 0), _OF_ZERO, self.exponent - shift)
+        return SoftFloat(ops.left_shift(self.units, shift), exponent)
 
     def times_power_of_two(self, power: Any) -> SoftFloat:
         """Times 2**power, exactly."""
@@ -190,8 +197,7 @@ def of(x: Any, fraction: Any = None) -> SoftFloat:
         units, spare = ops.right_shift(units, 1), spare - 1
     place = ops.maximum(field, 1) - (form.bias + form.mantissa + spare)
     is_special = ops.equal(field, 2 * form.bias + 1)
-    found = _normal(SoftFloat(units, place))  # subnormals too, for what multiplies them
-    return SoftFloat(found.units, ops.where(is_special, _OF_NAN, found.exponent))
+    return SoftFloat(units, ops.where(is_special, _OF_NAN, place))
 
 
 def maximum(a: SoftFloat, b: SoftFloat) -> SoftFloat:
@@ -203,7 +209,7 @@ def maximum(a: SoftFloat, b: SoftFloat) -> SoftFloat:
 
 def highest_place(x: SoftFloat) -> Any:
     """The exponent of the largest magnitude, as an int32 scalar; 0 if all are 0."""
-    found = _normal(x)
+    found = x.normal()
     is_zero = ops.all(ops.equal(found.units, 0))
     highest = ops.max(found.exponent) + (_ROOM - 1)
     return ops.where(ops.logical_or(is_zero, highest > _OF_NAN // 2), 0, highest)
@@ -256,13 +262,6 @@ def _lowered(units: Any, shift: Any, random: Any) -> Any:
     return ops.right_shift(units, shift)
 
 
-def _normal(x: SoftFloat) -> SoftFloat:
-    """The same number, its units in [2**28, 2**29) but for the sign, or 0."""
-    shift = _ROOM - _length(ops.abs(x.units))
-    exponent = ops.where(ops.equal(x.units, 0), _OF_ZERO, x.exponent - shift)
-    return SoftFloat(ops.left_shift(x.units, shift), exponent)
-
-
 def _highest_half(units: Any) -> Any:
     return ops.right_shift(units + (1 << (_HALF - 1)), _HALF)
 
@@ -297,7 +296,7 @@ def _packed(x: SoftFloat, dtype: str, random: Any) -> tuple[Any, Any, Any, Any]:
         magnitude in units, and the units of a last place as a power of two.
     """
     form = bits.FORMATS[dtype]
-    x = _normal(x)
+    x = x.normal()
     size = ops.abs(x.units)
     field = x.exponent + (_ROOM - 1 + form.bias)
     # Subnormal numbers all have the lowest place.

@@ -26,7 +26,7 @@ class Group:
         variables: In the optimizer's order.
         number: Of the group among the optimizer's groups, from 0.
         dtype: Their name of it.
-        size: Elements of all of them.
+        shape: Of a tensor of all their elements: of the variable, if it is one.
     """
 
     def __init__(self, optimizer: Any, variables: Sequence[Any], number: int) -> None:
@@ -37,12 +37,15 @@ class Group:
         self._places = [private.index(optimizer, v) for v in self.variables]
         self._shapes = [tuple(v.shape) for v in self.variables]
         self._sizes = [_product(shape) for shape in self._shapes]
-        self.size = sum(self._sizes)
+        is_alone = len(self._shapes) == 1
+        self.shape = self._shapes[0] if is_alone else (sum(self._sizes),)
 
     def flat(self, tensors: Sequence[Any]) -> Any:
         """One tensor a variable -> one vector of them all."""
+        if len(tensors) == 1:
+            return ops.convert_to_tensor(tensors[0])
         flat = [ops.reshape(ops.convert_to_tensor(x), (-1,)) for x in tensors]
-        return self.once(ops.concatenate(flat)) if len(flat) > 1 else flat[0]
+        return self.once(ops.concatenate(flat))
 
     def once(self, vector: Any) -> Any:
         """The same vector, computed once for all its uses (`bits.computed_once`)."""
@@ -50,9 +53,10 @@ class Group:
 
     def parts(self, vector: Any) -> list[Any]:
         """One vector -> one tensor a variable, of its shape."""
+        if len(self._sizes) == 1:
+            return [vector]
         parts, start = [], 0
-        if len(self._sizes) > 1:
-            vector = self.once(vector)
+        vector = self.once(vector)
         for shape, size in zip(self._shapes, self._sizes, strict=True):
             parts.append(ops.reshape(vector[start : start + size], shape))
             start += size

@@ -216,7 +216,7 @@ class SixteenBit:
         """
         place = group.number * _DRAWS + draw
         key = noise.key(self.seed, place)
-        return noise.drawn((group.size,), key, self._iterations)  # type: ignore[attr-defined]
+        return noise.drawn(group.shape, key, self._iterations)  # type: ignore[attr-defined]
 
     def by_step(
         self, name: str, function: Callable[[np.ndarray], np.ndarray]

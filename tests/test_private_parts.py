@@ -1,0 +1,142 @@
+"""The private parts of Keras that keras16 relies on: what moved is named here first."""
+
+import importlib
+
+import keras
+import numpy as np
+import pytest
+
+from keras16 import layers, losses, metrics, optimizers, registration
+
+# Private methods of Keras that classes of ours override: class and method.
+OVERRIDDEN = {
+    "AUC._build",
+    "AdditiveAttention._calculate_scores",
+    "Attention._apply_scores",
+    "Attention._calculate_scores",
+    "Average._merge_function",
+    "Dot._merge_function",
+    "FBetaScore._build",
+    "GroupedQueryAttention._compute_attention",
+    "MultiHeadAttention._compute_attention",
+    "Nadam._backend_update_step",
+    "Optimizer._apply_weight_decay",
+    "Optimizer._backend_apply_gradients",
+    "Optimizer._backend_update_step",
+    "Optimizer._clip_gradients",
+    "Optimizer._update_model_variables_moving_average",
+}
+SLOTS = {
+    "SGD": ({"momentum": 0.9}, ["momentums"]),
+    "RMSprop": (
+        {"momentum": 0.9, "centered": True},
+        ["_velocities", "_momentums", "_average_gradients"],
+    ),
+    "Adam": ({"amsgrad": True}, ["_momentums", "_velocities", "_velocity_hats"]),
+    "AdamW": ({}, ["_momentums", "_velocities"]),
+    "Nadam": ({}, ["_momentums", "_velocities"]),
+    "Lamb": ({}, ["_momentums", "_velocities"]),
+    "Lion": ({}, ["_momentums"]),
+    "Adamax": ({}, ["_m", "_u"]),
+    "Adagrad": ({}, ["_accumulators"]),
+    "Adadelta": ({}, ["_accumulated_grads", "_accumulated_delta_vars"]),
+}
+OF_EVERY_OPTIMIZER = (
+    "_learning_rate",
+    "_iterations",
+    "_trainable_variables",
+    "_model_variables_moving_average",
+    "_accumulated_gradients",
+    "_get_variable_index",
+    "_use_weight_decay",
+    "_overwrite_model_variables_with_average_value",
+)
+MODULES = {
+    registration.KERAS_REGISTRY: ["get_registered_object"],
+    "keras.src.utils.naming": ["get_object_name"],
+    "keras.src.trainers.data_adapters.array_slicing": ["convert_to_sliceable"],
+    "keras.src.backend.tensorflow.core": ["name_scope"],
+}
+
+
+def classes():
+    """keras16's classes that stand for one of Keras."""
+    for folder in (layers, losses, metrics, optimizers):
+        for name in folder.__all__:
+            found = getattr(folder, name)
+            if isinstance(found, type):
+                yield found
+
+
+def overridden(cls):
+    """Private methods of Keras that a class of ours replaces, by Keras' class."""
+    ours = [base for base in cls.__mro__ if base.__module__.startswith("keras16")]
+    stock = [base for base in cls.__mro__ if base.__module__.startswith("keras.")]
+    for base in ours:
+        for name, value in vars(base).items():
+            if not name.startswith("_") or name.startswith("__") or not callable(value):
+                continue
+            owners = [owner for owner in stock if name in vars(owner)]
+            if owners:
+                yield f"{public(owners[0])}.{name}"
+
+
+def public(owner):
+    """The name of a class; each backend has one of its own below Optimizer."""
+    is_base = owner in keras.optimizers.Optimizer.__mro__
+    return "Optimizer" if is_base else owner.__name__
+
+
+def test_the_private_methods_that_are_overridden_are_where_they_were():
+    found = {name for cls in classes() for name in overridden(cls)}
+    gone, new = OVERRIDDEN - found, found - OVERRIDDEN
+    assert not gone, f"Keras {keras.__version__} has no {sorted(gone)} any more"
+    assert not new, f"name these here, too: {sorted(new)}"
+
+
+@pytest.mark.parametrize("name", SLOTS)
+def test_the_slots_of_optimizers_have_their_names(name):
+    settings, slots = SLOTS[name]
+    optimizer = getattr(keras.optimizers, name)(
+        1e-3, use_ema=True, gradient_accumulation_steps=2, **settings
+    )
+    optimizer.build([keras.Variable(np.zeros(3))])
+    for slot in slots:
+        assert len(getattr(optimizer, slot)) == 1, slot
+    for each in OF_EVERY_OPTIMIZER:
+        assert hasattr(optimizer, each), each
+
+
+def test_every_optimizer_of_ours_is_looked_at():
+    ours = {cls.__name__ for cls in classes() if issubclass(cls, optimizers.SixteenBit)}
+    assert ours == set(SLOTS)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_private_modules_are_where_they_were(module):
+    found = importlib.import_module(module)
+    for name in MODULES[module]:
+        assert callable(getattr(found, name, None)), f"{module}.{name} is gone"
+
+
+def test_variables_are_drawn_in_one_private_method():
+    owners = [
+        base
+        for base in keras.Variable.__mro__
+        if "_initialize_with_initializer" in vars(base)
+    ]
+    assert owners
+
+
+def test_tensors_keep_their_logits_and_masks_under_their_private_names():
+    logits = keras.ops.convert_to_tensor(np.zeros((2, 3), "float32"))
+    assert keras.activations.softmax(logits)._keras_logits is logits
+    masked = keras.layers.Masking()(keras.ops.ones((2, 3, 4)))
+    assert masked._keras_mask.shape == (2, 3)
+
+
+def test_losses_and_metrics_keep_their_function_and_its_arguments():
+    loss = keras.losses.Huber(delta=2.0)
+    assert callable(loss.fn) and loss._fn_kwargs["delta"] == 2.0
+    metric = keras.metrics.CosineSimilarity(axis=1)
+    assert callable(metric._fn) and "axis" in metric._fn_kwargs
