@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any
 from keras16 import registration
 
 if TYPE_CHECKING:
-    from keras16 import layers, losses, metrics, optimizers
+    from keras16 import (
+        constraints,
+        initializers,
+        layers,
+        losses,
+        metrics,
+        optimizers,
+        regularizers,
+    )
     from keras16.audit import audit
     from keras16.precision import use
     from keras16.study import Run
@@ -27,11 +35,14 @@ __version__ = "0.1.0"
 PUBLIC = {
     "Run": "keras16.study",
     "audit": "keras16.audit",
+    "constraints": "keras16.constraints",
     "fit": "keras16.training",
+    "initializers": "keras16.initializers",
     "layers": "keras16.layers",
     "losses": "keras16.losses",
     "metrics": "keras16.metrics",
     "optimizers": "keras16.optimizers",
+    "regularizers": "keras16.regularizers",
     "use": "keras16.precision",
 }
 
@@ -39,11 +50,14 @@ __all__ = [
     "Run",
     "__version__",
     "audit",
+    "constraints",
     "fit",
+    "initializers",
     "layers",
     "losses",
     "metrics",
     "optimizers",
+    "regularizers",
     "use",
 ]
 

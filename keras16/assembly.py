@@ -58,16 +58,15 @@ def assemble(
     """
     import keras
 
-    from keras16 import precision
-    from keras16.losses.sparse_categorical_crossentropy import (
-        SparseCategoricalCrossentropy,
-    )
-    from keras16.metrics import sparse_categorical as metrics
+    from keras16 import metrics, precision
+    from keras16.losses import SparseCategoricalCrossentropy
 
     row = precision.use(run.precision)
     rate, optimizer = _optimizer(run, steps)
-    accuracy = metrics.SparseCategoricalAccuracy()
-    cross_entropy = metrics.SparseCategoricalCrossentropy()
+    accuracy = metrics.SparseCategoricalAccuracy(name="accuracy")
+    cross_entropy = metrics.SparseCategoricalCrossentropy(
+        name="cross_entropy", from_logits=True
+    )
     keras.utils.set_random_seed(run.seed)
     model = _from_raw_inputs(core(run.model, dataset), dataset, training_rows)
     with warnings.catch_warnings():

@@ -25,11 +25,13 @@ from keras16 import catalog
 KERAS_REGISTRY = "keras.src.saving.object_registration"
 PREFIX = "keras16"  # and what may follow: "keras16.metrics>Mean"
 FOLDERS = (
+    "constraints",
     "layers",
     "losses",
     "metrics",
     "models",
     "optimizers",
+    "regularizers",
     "schedules",
 )
 

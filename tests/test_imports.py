@@ -32,6 +32,7 @@ LAYERS = (
     },
     {
         "augmentation",
+        "constraints",
         "data",
         "initializers",
         "layers",
@@ -39,6 +40,7 @@ LAYERS = (
         "metrics",
         "models",
         "optimizers",
+        "regularizers",
         "schedules",
     },
     {"precision", "registration"},

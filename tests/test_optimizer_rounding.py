@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from keras16 import losses, optimizers, precision, schedules
 from keras16.errors import UserError
-from keras16.numerics import fixed, noise, scaled, tables
+from keras16.numerics import fixed, noise, tables
+from keras16.numerics import scaled_steps as scaled
 from keras16.optimizers._rounding import ROUNDINGS
 from pipelines._options import ROUNDINGS as OFFERED
 

@@ -9,11 +9,28 @@ import keras
 from keras import ops
 
 from keras16.backend import hooks
-from keras16.numerics import accumulators, bits, reductions
+from keras16.numerics import accumulators, bits, scaled, shapes
+from keras16.numerics.scaled import Scaled
+
+
+class ExactMean(keras.metrics.Mean):
+    """`Mean` as a base after Keras' own subclasses of it, whatever they take."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        _init(keras.metrics.Mean.__init__, self, *args, **kwargs)
+
+    def update_state(self, *args: Any, **kwargs: Any) -> None:
+        _update_state(super().update_state.__func__, self, *args, **kwargs)
+
+    def reset_state(self) -> None:
+        _reset_state(super().reset_state.__func__, self)
+
+    def result(self) -> Any:
+        return _result(super().result.__func__, self)
 
 
 @keras.saving.register_keras_serializable(package="keras16.metrics")
-class Mean(keras.metrics.Mean):
+class Mean(ExactMean):
     """The (weighted) mean of everything it was given, without drift or overflow.
 
     Keras' own adds in the metric's dtype: a float16 count stops at 2,048 and a
@@ -27,16 +44,7 @@ class Mean(keras.metrics.Mean):
     """
 
     def __init__(self, name: str = "mean", dtype: Any = None) -> None:
-        _init(keras.metrics.Mean.__init__, self, name=name, dtype=dtype)
-
-    def update_state(self, values: Any, sample_weight: Any = None) -> None:
-        _update_state(super().update_state.__func__, self, values, sample_weight)
-
-    def reset_state(self) -> None:
-        _reset_state(super().reset_state.__func__, self)
-
-    def result(self) -> Any:
-        return _result(super().result.__func__, self)
+        super().__init__(name=name, dtype=dtype)
 
 
 def install() -> None:
@@ -51,7 +59,7 @@ def install() -> None:
     hooks.replace(keras.metrics.Mean, "result", _result)
 
 
-def on_host(metric: Any) -> float:
+def mean_on_host(metric: Any) -> float:
     """The mean that a metric holds, divided in float64; NaN where it isn't finite.
 
     Args:
@@ -61,6 +69,20 @@ def on_host(metric: Any) -> float:
     if count:
         return total / count
     return total if math.isnan(total) else 0.0
+
+
+def on_host(metric: Any) -> Any:
+    """The result of a metric in float64, from its exact sums.
+
+    Args:
+        metric: A metric of keras16, or a `keras.metrics.Mean` at any precision.
+
+    Returns:
+        A float, or a float64 array where the metric has several results; NaN
+        where what was summed isn't finite.
+    """
+    own = getattr(metric, "on_host", None)
+    return mean_on_host(metric) if own is None else own()
 
 
 def not_finite(metric: Any) -> Any:
@@ -107,13 +129,7 @@ def _update_state(original, self, values, sample_weight=None):
         self.total.assign(accumulators.add_multiple(total, values, samples))
         self.count.assign(accumulators.add_count(count, samples))
         return
-    values, weights = _per_sample(values, sample_weight)
-    self.total.assign(accumulators.add(total, values))
-    if weights is None:
-        samples = ops.cast(ops.shape(values)[0] if len(values.shape) else 1, "int32")
-        self.count.assign(accumulators.add_count(count, samples))
-    else:
-        self.count.assign(accumulators.add(count, weights))
+    add(self, scaled.of(values), sample_weight)
 
 
 def _reset_state(original, self):
@@ -138,19 +154,57 @@ def _is_whole_scalar(weight: Any) -> bool:
     return not len(weight.shape) and "int" in dtype
 
 
-def _per_sample(values: Any, sample_weight: Any) -> tuple[Any, Any]:
-    """One value and one weight a sample, as Keras reduces them, in 16 bits."""
+def add(metric: Any, values: Scaled, sample_weight: Any = None) -> None:
+    """Adds values to an exact mean, none of which need be in float16's range.
+
+    Args:
+        metric: A metric with `is_exact`.
+        values: [samples, ...], reduced to one a sample as Keras reduces them.
+        sample_weight: One weight a value or a sample, or None.
+    """
+    weight = weight_of(values, sample_weight)
+    weighted = values if weight is None else values * weight
+    total, count = (ops.convert_to_tensor(v) for v in (metric.total, metric.count))
+    shape = ops.shape(values.x)
+    sums = _over(accumulators.total(weighted), shape[1:])
+    metric.total.assign(accumulators.carried(total + sums))
+    if weight is None:
+        samples = ops.cast(shape[0] if len(shape) else 1, "int32")
+        metric.count.assign(accumulators.add_count(count, samples))
+        return
+    # The mean of the weights along every axis but the first, as of the values.
+    sums = _over(accumulators.total(weight), ops.shape(weight.x)[1:])
+    metric.count.assign(accumulators.carried(count + sums))
+
+
+def weight_of(values: Scaled, sample_weight: Any) -> Scaled | None:
+    """One weight a value, [samples, ...], its trailing axes perhaps of length 1."""
     if sample_weight is None:
-        return _mean_from(values, 1), None
-    weight = ops.convert_to_tensor(sample_weight, dtype=values.dtype)
-    if len(weight.shape) == len(values.shape) + 1 and weight.shape[-1] == 1:
-        weight = ops.squeeze(weight, axis=-1)
-    values = _mean_from(values, len(weight.shape))
-    weight = ops.broadcast_to(weight, ops.shape(values))
-    return _mean_from(values * weight, 1), _mean_from(weight, 1)
+        return None
+    weight = shapes.same_rank(ops.cast(sample_weight, values.dtype), values.x)
+    kept = ops.shape(values.x)[: len(weight.shape)]
+    weight = ops.broadcast_to(weight, kept)
+    while len(weight.shape) < len(values.x.shape):
+        weight = ops.expand_dims(weight, -1)
+    return scaled.of(weight)
 
 
-def _mean_from(x: Any, axis: int) -> Any:
-    """The mean over all axes from `axis` on."""
-    axes = tuple(range(axis, len(x.shape)))
-    return reductions.mean(x, axis=axes) if axes else x
+def _over(words: Any, sizes: Any) -> Any:
+    """An exact sum over the lengths of some axes."""
+    for size in sizes:
+        if not isinstance(size, int) or size > 1:
+            words = accumulators.divided(words, size)
+    return words
+
+
+def masked_weight(sample_weight: Any, mask: Any, dtype: str) -> Any:
+    """Weights that are 0 where a mask is false; None where there is neither."""
+    if mask is None:
+        return sample_weight
+    mask = ops.cast(mask, dtype)
+    if sample_weight is None:
+        return mask
+    weight = ops.cast(sample_weight, dtype)
+    if len(weight.shape) < len(mask.shape):
+        weight = ops.expand_dims(weight, -1)
+    return weight * mask

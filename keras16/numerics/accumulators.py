@@ -18,6 +18,7 @@ import numpy as np
 from keras import ops
 
 from keras16.numerics import bits
+from keras16.numerics.scaled import Scaled, normal
 
 DIGITS = 7
 DIGIT_BITS = 14
@@ -26,6 +27,8 @@ WORDS = DIGITS + 1
 _DIGIT_MASK = (1 << DIGIT_BITS) - 1
 # One element adds less than 2**14 to a digit, so this many stay below 2**31.
 _CHUNK = 1 << 16
+# The shift from which a number is too large for the digits.
+_LIMIT = 60
 
 
 def zero() -> np.ndarray:
@@ -72,10 +75,40 @@ def add_count(words: Any, count: Any) -> Any:
     return carried(words + low * place[1] + high * place[2])
 
 
+def divided(words: Any, n: Any) -> Any:
+    """A sum over a whole number, in units of 2**-24, rounded towards zero.
+
+    Args:
+        words: [WORDS] int32, carried.
+        n: int or int32 scalar, at least 1; from 2**17 on, to its leading 17 bits.
+    """
+    negative = words[DIGITS - 1] < 0
+    columns = ops.unstack(carried(_signed(words, negative)), WORDS)
+    n = ops.cast(n, "int32")
+    spare = ops.maximum(bits.bit_length(n) - 17, 0)
+    n = ops.maximum(ops.right_shift(n, spare), 1)
+    remainder = ops.zeros_like(columns[0])
+    quotients = []
+    for column in reversed(columns[:DIGITS]):
+        # Long division: a remainder below 2**17 and one digit are 31 bits.
+        part = ops.left_shift(remainder, DIGIT_BITS) + column
+        quotients.append(part // n)
+        remainder = part - quotients[-1] * n
+    result = ops.stack([*reversed(quotients), columns[DIGITS]])
+    for _ in range(2):  # at most 14 bits at a time
+        places = ops.minimum(spare, DIGIT_BITS)
+        result, spare = _shifted_down(result, places), spare - places
+    return _signed(result, negative)
+
+
 def total(x: Any) -> Any:
-    """The exact sum of all elements of a 16-bit tensor, as [WORDS] int32."""
-    flat = ops.reshape(x, (-1,))
-    digits = _digits(flat)
+    """The exact sum of all elements, as [WORDS] int32.
+
+    Args:
+        x: 16-bit tensor, or a Scaled: its numbers are whole multiples of 2**-24
+            or lose what is below, and count as not finite from 2**46 on.
+    """
+    digits = _digits_of(x)
     chunked = ops.concatenate(
         [digits, ops.zeros((_missing(digits), WORDS), "int32")], axis=0
     )
@@ -127,6 +160,54 @@ def ratio(numerator: Any, denominator: Any, dtype: str) -> Any:
     return ops.where(bad, ops.cast(math.nan, dtype), value)
 
 
+def segment_totals(x: Any, segments: Any, count: int) -> Any:
+    """The exact sums of the elements of each segment.
+
+    Args:
+        x: [n] 16-bit, or a Scaled.
+        segments: [n] int32 in [0, count).
+        count: Number of segments.
+
+    Returns:
+        [count, WORDS] int32, carried.
+    """
+    digits = _digits_of(x)
+    rows = ops.shape(digits)[0]
+    # One digit of 2**16 elements stays below 2**31.
+    chunk = ops.right_shift(ops.arange(rows, dtype="int32"), 16)
+    chunks = rows // _CHUNK + 1
+    sums = ops.segment_sum(
+        digits, chunk * count + segments, num_segments=chunks * count
+    )
+    partial = carried(ops.reshape(sums, (-1, count, WORDS)))
+    return _flagged(carried(ops.sum(partial, axis=0)))
+
+
+def as_scaled(words: Any, dtype: str) -> Scaled:
+    """Sums >= 0 with 14 leading bits, rounded to 16 bits; NaN where not finite.
+
+    Args:
+        words: [..., WORDS] int32, carried.
+        dtype: "float16" or "bfloat16".
+    """
+    leading, exponent = _leading_bits(words)
+    # 28 bits, of which a 16-bit float keeps 11 or 8.
+    value = normal(ops.cast(ops.right_shift(leading, 14), dtype), exponent + 14)
+    finite = words[..., DIGITS] == 0
+    return Scaled(ops.where(finite, value.x, math.nan), value.exponent)
+
+
+def to_floats(words: Any) -> np.ndarray:
+    """The values of sums as float64, on the host; NaN where not finite.
+
+    Args:
+        words: [..., WORDS] int32.
+    """
+    words = np.asarray(words)
+    flat = [to_float(one) for one in words.reshape(-1, WORDS)]
+    return np.array(flat, "float64").reshape(words.shape[:-1])
+
+
 def to_float(words: Any) -> float:
     """The value of a sum as a Python float, on the host; NaN where not finite."""
     values = [int(word) for word in np.asarray(words)]
@@ -136,8 +217,29 @@ def to_float(words: Any) -> float:
     return units * 2.0**UNIT_EXPONENT
 
 
-def _digits(flat: Any) -> Any:
-    """[n] 16-bit -> [n, WORDS] int32: each element as digits of 14 bits."""
+def _signed(words: Any, negative: Any) -> Any:
+    """Minus a sum where it is negative; the count of what isn't finite stays."""
+    keep = np.eye(WORDS, dtype="int32")[DIGITS] > 0
+    return ops.where(ops.logical_and(negative, ~keep), -words, words)
+
+
+def _shifted_down(words: Any, places: Any) -> Any:
+    """A sum >= 0 over 2**places, for places up to DIGIT_BITS."""
+    above = ops.concatenate([words[1:DIGITS], ops.zeros_like(words[:2])], axis=0)
+    low = ops.bitwise_and(above, ops.left_shift(ops.ones_like(places), places) - 1)
+    moved = ops.right_shift(words, places) + ops.left_shift(low, DIGIT_BITS - places)
+    return ops.concatenate([moved[:DIGITS], words[DIGITS:]], axis=0)
+
+
+def _digits_of(x: Any) -> Any:
+    """[n, WORDS] int32 of a tensor or a Scaled of any shape."""
+    if isinstance(x, Scaled):
+        return _digits(ops.reshape(x.x, (-1,)), ops.reshape(x.exponent, (-1,)))
+    return _digits(ops.reshape(x, (-1,)), 0)
+
+
+def _digits(flat: Any, exponent: Any) -> Any:
+    """[n] 16-bit x 2**exponent -> [n, WORDS] int32: digits of 14 bits."""
     form = bits.format_of(flat)
     raw = bits.as_bits(flat)
     field = ops.right_shift(ops.bitwise_and(raw, 0x7FFF), form.mantissa)
@@ -147,9 +249,11 @@ def _digits(flat: Any) -> Any:
     sign = 1 - 2 * ops.right_shift(raw, 15)
     # The place of the significand's lowest bit, in units of 2**-24.
     shift = ops.maximum(field, 1) - form.bias - form.mantissa - UNIT_EXPONENT
-    finite = ops.cast(shift < _limit(form), "int32")
+    shift = shift + exponent
+    is_number = ops.logical_and(field <= 2 * form.bias, shift < _LIMIT)
+    finite = ops.cast(is_number, "int32")
     significand = ops.right_shift(significand, ops.clip(-shift, 0, 31))
-    shift = ops.clip(shift, 0, _limit(form))
+    shift = ops.clip(shift, 0, _LIMIT)
     place = shift // DIGIT_BITS
     wide = ops.left_shift(significand, shift % DIGIT_BITS) * sign * finite
     # Two digits: the sign goes with both, so that carrying is left to the sums.
@@ -164,12 +268,6 @@ def _flagged(words: Any) -> Any:
     ceiling = np.full((WORDS,), np.iinfo("int32").max, "int32")
     ceiling[DIGITS] = 1
     return ops.minimum(words, ceiling)
-
-
-def _limit(form: bits.Format) -> int:
-    """The shift from which a number is not finite, or too large for the digits."""
-    infinite = form.bias + 1 - form.mantissa - UNIT_EXPONENT
-    return min(infinite, 61)
 
 
 def _at(digit: Any, place: Any, wanted: int) -> Any:
@@ -201,18 +299,26 @@ def _shifted(words: Any, places: int) -> Any:
 
 
 def _leading_bits(words: Any) -> tuple[Any, Any]:
-    """The leading 28 bits of a carried sum >= 0, and the exponent of the lowest.
+    """The leading 28 bits of carried sums >= 0, and the exponent of the lowest.
+
+    Args:
+        words: [..., WORDS] int32.
 
     Returns:
-        (int32 scalar in [2**27, 2**28), or 0 for 0; int32 scalar).
+        (int32 [...] in [2**27, 2**28), or 0 for 0; int32 [...]).
     """
-    digits = ops.flip(words[:DIGITS], axis=0)
-    first = ops.argmax(ops.cast(digits > 0, "int32"))
-    padded = ops.concatenate([digits, ops.zeros((2,), "int32")], axis=0)
-    top, middle, bottom = (ops.take(padded, first + i) for i in range(3))
+    digits = ops.flip(words[..., :DIGITS], axis=-1)
+    first = ops.cast(ops.argmax(ops.cast(digits > 0, "int32"), axis=-1), "int32")
+    padded = ops.concatenate([digits, ops.zeros_like(digits[..., :2])], axis=-1)
+    top, middle, bottom = (_taken(padded, first + i) for i in range(3))
     pair = ops.left_shift(top, DIGIT_BITS) + middle
     shift = 2 * DIGIT_BITS - bits.bit_length(pair)
     shift = ops.clip(shift, 0, DIGIT_BITS)
     leading = ops.left_shift(pair, shift) + ops.right_shift(bottom, DIGIT_BITS - shift)
-    place = DIGITS - 2 - ops.cast(first, "int32")
-    return leading, UNIT_EXPONENT + DIGIT_BITS * place - shift
+    return leading, UNIT_EXPONENT + DIGIT_BITS * (DIGITS - 2 - first) - shift
+
+
+def _taken(x: Any, index: Any) -> Any:
+    """[..., n], [...] -> [...]: one element along the last axis."""
+    chosen = ops.take_along_axis(x, ops.expand_dims(index, -1), axis=-1)
+    return ops.squeeze(chosen, -1)

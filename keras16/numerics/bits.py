@@ -78,17 +78,39 @@ def as_bits(x: Any) -> Any:
 def argmax(x: Any) -> Any:
     """The first index of the largest number along the last axis, as int32.
 
-    Keras' own casts 16-bit floats to float32 on TensorFlow. The bits of floats,
-    read as signed magnitudes, are ordered as the numbers are.
+    Keras' own casts 16-bit floats to float32 on TensorFlow.
 
     Args:
         x: [..., n] of any dtype.
     """
-    if is_16_bit(x.dtype):
-        raw = as_bits(x)
-        magnitude = ops.bitwise_and(raw, 0x7FFF)
-        x = ops.where(raw == magnitude, magnitude, -magnitude)
+    x = order(x) if is_16_bit(x.dtype) else x
     return ops.cast(ops.argmax(x, axis=-1), "int32")
+
+
+def above(x: Any, threshold: float) -> Any:
+    """Whether 16-bit floats are above a number of the host, exactly."""
+    return x > ops.convert_to_tensor(floor_cast(threshold, name_of(x)))
+
+
+def floor_cast(value: Any, dtype: str) -> np.ndarray:
+    """The largest 16-bit floats that are not above numbers of the host.
+
+    A 16-bit float is above a number where it is above this, and only there.
+    """
+    exact = np.asarray(value, "float64")
+    rounded = host_cast(exact, dtype)
+    lower = np.nextafter(rounded, rounded.dtype.type(-np.inf))
+    return np.where(rounded.astype("float64") > exact, lower, rounded)
+
+
+def order(x: Any) -> Any:
+    """Whole numbers that are ordered as the floats are, as int32.
+
+    The bits of floats, read as signed magnitudes, are.
+    """
+    raw = as_bits(x)
+    magnitude = ops.bitwise_and(raw, 0x7FFF)
+    return ops.where(raw == magnitude, magnitude, -magnitude)
 
 
 def biased_exponent(x: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from keras import ops
 
 from keras16.numerics import bits, noise
-from keras16.numerics.scaled import Scaled
+from keras16.numerics.scaled_steps import Scaled
 
 FRACTION_BITS = 16
 _LONGEST_SHIFT = 30

@@ -12,7 +12,7 @@ from typing import Any
 from keras import ops
 
 from keras16.numerics import bits, fixed
-from keras16.numerics.scaled import Scaled
+from keras16.numerics.scaled_steps import Scaled
 
 
 def moved(average: Any, target: Any, share: Scaled, random: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 from keras import ops
 
 from keras16.numerics import bits
-from keras16.numerics.scaled import Scaled
+from keras16.numerics.scaled_steps import Scaled
 
 
 def hypot(a: Any, b: Any) -> Any:

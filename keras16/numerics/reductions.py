@@ -27,7 +27,7 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
         Tensor of x's dtype, within 2 units in the last place of mean(abs(x)),
         for up to 2**22 elements; 0 of no elements, as Keras' losses have it.
     """
-    axes = _standardized(axis, len(x.shape))
+    axes = standardized(axis, len(x.shape))
     if not axes:
         return x
     shape = _result_shape(x, axes, keepdims)
@@ -39,7 +39,7 @@ def total(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
     Args: as of `mean`.
     """
-    axes = _standardized(axis, len(x.shape))
+    axes = standardized(axis, len(x.shape))
     if not axes:
         return x
     shape = _result_shape(x, axes, keepdims)
@@ -61,6 +61,22 @@ def total_like(x: Any, like: Any) -> Any:
         if a < missing or (like.shape[a - missing] == 1 and x.shape[a] != 1)
     ]
     return ops.reshape(total(x, tuple(axes)), ops.shape(like)) if axes else x
+
+
+def shrunk_sum(x: Any, axis: Any = None, keepdims: bool = False) -> tuple[Any, Any]:
+    """The sum along some axes over a power of two, so that it can't overflow.
+
+    Returns:
+        (part, exponent): the sum is part x 2**exponent; part, of x's dtype, is no
+        larger than the largest element, exponent a whole number.
+    """
+    axes = standardized(axis, len(x.shape))
+    if not axes:
+        return x, 0
+    rows, n = _in_three(x, axes)
+    exponent = _ceiling_of_log2(n)
+    part = _weighted(rows, n, exponent)
+    return ops.reshape(part, _result_shape(x, axes, keepdims)), exponent
 
 
 def _batched_mean(x: Any, n: Any) -> Any:
@@ -180,7 +196,8 @@ def _ceiling_of_log2(n: Any) -> Any:
     return bits.bit_length(ops.maximum(ops.cast(n, "int32") - 1, 0))
 
 
-def _standardized(axis: Any, rank: int) -> tuple[int, ...]:
+def standardized(axis: Any, rank: int) -> tuple[int, ...]:
+    """Axes as a tuple of numbers from 0 on; None is all of them."""
     if axis is None:
         return tuple(range(rank))
     axes = axis if isinstance(axis, (tuple, list)) else (axis,)
@@ -198,12 +215,13 @@ def _in_three(x: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
         x, axes = ops.transpose(x, [*axes, *kept]), tuple(range(len(axes)))
     shape = ops.shape(x)
     first, last = axes[0], axes[-1] + 1
-    n = _product(shape[first:last])
-    after = _product(shape[last:])
-    return ops.reshape(x, (_product(shape[:first]), n, after)), n
+    n = product(shape[first:last])
+    after = product(shape[last:])
+    return ops.reshape(x, (product(shape[:first]), n, after)), n
 
 
-def _product(sizes: Any) -> Any:
+def product(sizes: Any) -> Any:
+    """The product of sizes, some of them known only when the graph runs."""
     product = 1
     for size in sizes:
         product = product * size

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from keras import ops
 
-from keras16.numerics import bits, scaled
+from keras16.numerics import bits
+from keras16.numerics import scaled_steps as scaled
 
 LAST_STEP = 2**31 - 1
 _FINE_BITS = 6  # of the place between two entries

@@ -7,7 +7,8 @@ from typing import Any
 
 from keras import ops
 
-from keras16.numerics import fixed, moments, scaled
+from keras16.numerics import fixed, moments
+from keras16.numerics import scaled_steps as scaled
 from keras16.optimizers._group import Group
 
 

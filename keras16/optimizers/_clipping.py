@@ -7,7 +7,8 @@ from typing import Any
 
 from keras import ops
 
-from keras16.numerics import bits, norms, scaled
+from keras16.numerics import bits, norms
+from keras16.numerics import scaled_steps as scaled
 
 
 def to_norm(gradients: Sequence[Any], limit: float) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras16.numerics import scaled
+from keras16.numerics import scaled_steps as scaled
 
 
 class Rate:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from keras16.errors import UserError
 from keras16.numerics import fixed, noise
-from keras16.numerics.scaled import Scaled
+from keras16.numerics.scaled_steps import Scaled
 from keras16.optimizers._group import Group
 
 

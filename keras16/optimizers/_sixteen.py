@@ -12,8 +12,9 @@ import numpy as np
 from keras import ops
 
 from keras16.backend import optimizer as private
-from keras16.numerics import bits, moments, noise, scaled, tables
-from keras16.numerics.scaled import Scaled
+from keras16.numerics import bits, moments, noise, tables
+from keras16.numerics import scaled_steps as scaled
+from keras16.numerics.scaled_steps import Scaled
 from keras16.optimizers import _accumulation, _averaging, _clipping, _rounding
 from keras16.optimizers._group import Group, grouped
 from keras16.optimizers._rate import Rate, word_of

@@ -7,8 +7,9 @@ from typing import Any
 
 from keras import ops
 
-from keras16.numerics import bits, fixed, noise, scaled
-from keras16.numerics.scaled import Scaled
+from keras16.numerics import bits, fixed, noise
+from keras16.numerics import scaled_steps as scaled
+from keras16.numerics.scaled_steps import Scaled
 from keras16.optimizers._group import Group
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras16.numerics import moments, scaled
-from keras16.numerics.scaled import Scaled
+from keras16.numerics import moments
+from keras16.numerics import scaled_steps as scaled
+from keras16.numerics.scaled_steps import Scaled
 from keras16.optimizers import _settings
 from keras16.optimizers._group import Group
 from keras16.optimizers._sixteen import SixteenBit

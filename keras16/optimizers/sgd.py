@@ -6,8 +6,8 @@ from typing import Any
 
 import keras
 
-from keras16.numerics import scaled
-from keras16.numerics.scaled import Scaled
+from keras16.numerics import scaled_steps as scaled
+from keras16.numerics.scaled_steps import Scaled
 from keras16.optimizers import _settings, _velocity
 from keras16.optimizers._group import Group
 from keras16.optimizers._sixteen import SixteenBit

@@ -8,7 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras16.numerics import bits, scaled, tables
+from keras16.numerics import bits, tables
+from keras16.numerics import scaled_steps as scaled
 
 EXACT_STEPS = 1 << 14
 ENTRIES_A_DOUBLING = 1 << 11
@@ -33,7 +34,7 @@ class Tabulated:
         return float(self.rates(np.asarray([min(step, self.last)], "float64"))[0])
 
     def word(self, step: Any) -> Any:
-        """The rate of a step as an int32 word (see `keras16.numerics.scaled`)."""
+        """The rate of a step as an int32 word (see `keras16.numerics.scaled_steps`)."""
         return self._table.at(step)
 
     @property
