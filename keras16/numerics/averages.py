@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from keras import ops
 
 from keras16.numerics import bits, rounding
@@ -85,3 +86,36 @@ def _fraction_place(average: Any, scale: Any) -> Any:
     last_place = ops.maximum(bits.biased_exponent(average), 1) - form.mantissa
     # Both exponents are biased once: the two biases leave together.
     return last_place + bits.biased_exponent(scale) - 2 * form.bias - FRACTION_BITS
+
+
+def split(value: Any, dtype: str) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the host as an average is kept.
+
+    Args:
+        value: Finite numbers, or infinities, which have the fraction 0.
+        dtype: "float16" or "bfloat16".
+
+    Returns:
+        (averages of that dtype, fractions as int16).
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        average = bits.host_cast(value, dtype)
+        rest = np.asarray(value, "float64") - average.astype("float64")
+        units = np.nan_to_num(rest / _unit(average), posinf=0, neginf=0)
+    limit = 2**FRACTION_BITS - 1
+    return average, np.clip(np.round(units), -limit, limit).astype("int16")
+
+
+def joined(average: np.ndarray, fraction: np.ndarray) -> np.ndarray:
+    """The float64 numbers that averages and their fractions stand for."""
+    return average.astype("float64") + fraction * _unit(average)
+
+
+def _unit(average: np.ndarray) -> np.ndarray:
+    """What a fraction of 1 is worth, in float64."""
+    form = bits.FORMATS[str(average.dtype)]
+    _, exponent = np.frexp(average.astype("float64"))
+    lowest = 1 - form.bias
+    # frexp's mantissa is below 1, and 0 has the exponent of the subnormals.
+    place = np.where(average == 0, lowest, np.maximum(exponent - 1, lowest))
+    return np.ldexp(1.0, place - form.mantissa - FRACTION_BITS)
