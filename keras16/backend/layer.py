@@ -23,6 +23,14 @@ def _is_kerass(method: Any) -> bool:
     return getattr(method, "__module__", "").startswith("keras.")
 
 
+def inputs(model: Any) -> Any:
+    """The symbolic inputs of a Sequential or functional model, in their structure."""
+    import keras
+
+    is_list = isinstance(model, keras.Sequential)
+    return model.inputs[0] if is_list else model.input
+
+
 def input_shape(model: Any) -> Any:
     """The shape that a model was built with by its first call; None if unknown.
 
@@ -33,6 +41,10 @@ def input_shape(model: Any) -> Any:
     return shapes[0] if len(shapes) == 1 else None
 
 
-def is_optional(tensor: Any) -> bool:
-    """Whether an input of a functional model may be None."""
-    return bool(getattr(tensor._keras_history.operation, "optional", False))
+def input_layer(tensor: Any) -> Any:
+    """The layer that an input of a functional model comes from.
+
+    Its name may be another than the tensor's, and it alone knows whether the input
+    may be None.
+    """
+    return tensor._keras_history.operation

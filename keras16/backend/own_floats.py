@@ -48,11 +48,11 @@ def _trackers_of(mean: type) -> Iterator[None]:
     from keras.src import metrics
 
     before = metrics.Mean
-    metrics.Mean = mean  # type: ignore[misc, assignment]
+    metrics.Mean = mean
     try:
         yield
     finally:
-        metrics.Mean = before  # type: ignore[misc]
+        metrics.Mean = before
 
 
 def of(model: Any) -> contextlib.AbstractContextManager[None]:

@@ -55,7 +55,10 @@ def _casting(iterator: Any, dtype: str) -> type:
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
-            self._distributed_dataset = _narrow(self._distributed_dataset, dtype)
+            self._distributed_dataset = _narrow(
+                self._distributed_dataset,  # type: ignore[has-type]
+                dtype,
+            )
 
     return Casting
 

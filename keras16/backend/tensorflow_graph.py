@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from keras16.backend import own_floats
+from keras16.backend import layer, own_floats
 from keras16.backend.tensor import Shape, Tensor
 from keras16.backend.tensorflow_source import Scopes, Sources
 from keras16.errors import UserError
@@ -64,7 +64,7 @@ def passes_tensors(model: Any) -> Iterator[Tensor]:
         return tape.gradient(goals, weights) if goals and weights else []
 
     inputs = keras.tree.map_structure(
-        lambda x: tf.TensorSpec(x.shape, x.dtype), model.input
+        lambda x: tf.TensorSpec(x.shape, x.dtype), layer.inputs(model)
     )
     with own_floats.of(model), _recorded_scopes() as scopes:
         traced = tf.function(passes).get_concrete_function(inputs)

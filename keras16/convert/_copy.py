@@ -71,7 +71,7 @@ class Copy:
 
         if self.logits:
             model = _without_probabilities(model, self.last)
-        inputs = keras.tree.map_structure(self._input, _inputs(model))
+        inputs = keras.tree.map_structure(self._input, private.inputs(model))
         graph = not isinstance(model, keras.Sequential)
         with _uncompiled(model):
             return keras.models.clone_model(
@@ -83,12 +83,13 @@ class Copy:
 
     def _input(self, tensor: Any) -> Any:
         floating = "float" in tensor.dtype
+        layer = private.input_layer(tensor)
         return keras.Input(
             batch_shape=tensor.shape,
             dtype=self.row.floatx if floating else tensor.dtype,
             sparse=tensor.sparse,
-            name=tensor.name,
-            optional=private.is_optional(tensor),
+            name=layer.name,
+            optional=getattr(layer, "optional", False),
         )
 
     def _operation(self, operation: Any, path: str) -> Any:
@@ -211,11 +212,7 @@ def _without_probabilities(model: Any, last: Any) -> Any:
     is_end = _operations(model)[-1] is last
     if not is_end or type(last).__name__.lower() not in PROBABILITIES:
         return model
-    return keras.Model(_inputs(model), last.input, name=model.name)
-
-
-def _inputs(model: Any) -> Any:
-    return model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+    return keras.Model(private.inputs(model), last.input, name=model.name)
 
 
 def _operations(model: Any) -> list[Any]:

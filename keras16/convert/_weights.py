@@ -17,7 +17,7 @@ from keras16.numerics import averages, bits
 
 LARGEST, SMALLEST_NORMAL = 65504.0, 2.0**-14
 
-Layer = keras.layers.Layer
+Layer = Any  # of keras.layers.Layer, whose subclasses have what is asked for here
 Pair = tuple[Any, np.ndarray]
 
 
