@@ -98,18 +98,23 @@ def core(name: str, dataset: Dataset) -> keras.Model:
     """The network alone, in the precision in use: numbers in, logits out.
 
     Args:
-        name: A catalogue name, `FILE.py:function` or `FILE.keras`.
+        name: A catalogue name, `applications.NAME`, `FILE.py:function` or
+            `FILE.keras`.
         dataset: The inputs' shape and the number of classes that it must fit.
 
     Raises:
         UserError: There is no such model, or it doesn't fit the data.
     """
-    from keras16 import parts, precision
+    from keras16 import applications, parts, precision
     from keras16.convert import adapted
 
     row = precision.in_use()
     assert row is not None, "assemble() switches the precision first"
     path = name.partition(":")[0]
+    if name.startswith(applications.PREFIX):
+        short = name.removeprefix(applications.PREFIX)
+        model = applications.build(short, dataset.input_shape, dataset.classes)
+        return parts.with_layers(adapted(model, row), row.parts)
     if path.endswith(".py"):
         model = _called(name, dataset)
     elif path.endswith(".keras"):

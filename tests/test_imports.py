@@ -20,6 +20,7 @@ LAYERS = (
     {"errors"},
     {"backend"},
     {
+        "applications",
         "catalog",
         "hardware",
         "measure",
@@ -47,6 +48,7 @@ LAYERS = (
     {"parts"},
     {"audit", "callbacks", "diagnosis", "served_model", "tolerance"},
     {"convert"},
+    {"sweep"},
     {"assembly"},
     {"training"},
     {"report"},

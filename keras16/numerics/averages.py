@@ -62,7 +62,8 @@ def root_towards(share: float) -> Callable[[Any, Any, Any], Any]:
 
     def increment(root, residual, target):
         gap = ((target - root) - residual) * (target + root) * share
-        moved = ops.sqrt(ops.maximum(root * root + gap, 0))
+        # Not as root squared plus the gap: that cancels where the root falls fast.
+        moved = ops.sqrt(root * root * (1 - share) + target * target * share)
         return gap / ops.maximum(moved + root, 2.0**-10)
 
     return increment
