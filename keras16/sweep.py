@@ -32,6 +32,8 @@ class Row:
         error: Mean absolute difference of the logits, as a share of their spread
             over inputs (the mean over classes of the standard deviation). The
             original's batch-norm statistics are set by one pass, then it is converted.
+        weights_error: The same of a float32 model with the twin's weights: what
+            rounding them alone does to this net, whoever computes with them.
         own_error: The same where the twin's statistics come of such a pass of its own.
         tensors: Floating tensors in the compiled training step.
         wide: Those of them wider than 16 bits.
@@ -44,6 +46,7 @@ class Row:
     side: int = 0
     parameters: int = 0
     error: float = float("nan")
+    weights_error: float = float("nan")
     own_error: float = float("nan")
     tensors: int = 0
     wide: int = 0
@@ -58,7 +61,7 @@ class Row:
 
 
 def row(
-    name: str, *, examples: int = 32, audited: bool = True, reloaded: bool = True
+    name: str, *, examples: int = 128, audited: bool = True, reloaded: bool = True
 ) -> Row:
     """Converts a model, compares it, audits its step, saves and loads it.
 
@@ -81,6 +84,8 @@ def row(
     twin = convert(model, "16", check=False)
     exact, ours = _logits(model, second), _logits(twin, second)
     found["error"] = _relative(exact, ours)
+    rounded = _logits(convert(twin, "32"), second)
+    found["weights_error"] = _relative(exact, rounded)
     if reloaded:
         found["reloads"] = bool(np.array_equal(_reloaded(twin, second), ours))
     _set_statistics(twin, first)

@@ -21,6 +21,7 @@ TITLES = (
     "pixels",
     "parameters",
     "error",
+    "weights alone",
     "own statistics",
     "wide of tensors",
     "reloads",
@@ -35,6 +36,8 @@ its batch-norm statistics; then `keras16.convert` makes its twin.
 
 - **error**: mean absolute difference of the twin's logits from the original's, as a
   share of their spread over other images (dropout off).
+- **weights alone**: the same of a float32 model with the twin's weights. Random nets
+  magnify any rounding: of a deep one, no 16-bit weights give the same logits.
 - **own statistics**: the same, the twin's statistics set by a pass of its own.
 - **wide of tensors**: floating tensors of the compiled training step (Adam, sparse
   categorical cross-entropy, accuracy) wider than 16 bits.
@@ -64,7 +67,7 @@ its batch-norm statistics; then `keras16.convert` makes its twin.
 @click.option(
     "--examples",
     type=click.IntRange(min=2),
-    default=32,
+    default=128,
     show_default=True,
     help="Images in each pass.",
 )
@@ -135,12 +138,13 @@ def _line(row: Row, bound: float) -> str:
 def cells(row: Row) -> tuple[str, ...]:
     """A row of the table, as text."""
     if row.problem:
-        return (row.name, *("",) * 4, row.problem, "", "")
+        return (row.name, *("",) * 5, row.problem, "", "")
     return (
         row.name,
         str(row.side),
         f"{row.parameters:,}",
         f"{row.error:.2%}",
+        f"{row.weights_error:.2%}",
         f"{row.own_error:.2%}",
         f"{row.wide} of {row.tensors:,}",
         "yes" if row.reloads else "no",
