@@ -18,6 +18,11 @@ X = RNG.normal(size=(40, *SHAPE)).astype("float32")
 Y = np.arange(40) % CLASSES
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    keras.utils.set_random_seed(0)
+
+
 def convolutional():
     inputs = keras.Input(SHAPE)
     x = layers.Conv2D(6, 3, kernel_regularizer="l2", use_bias=False)(inputs)
