@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         regularizers,
     )
     from keras16.audit import audit
+    from keras16.convert import convert
     from keras16.precision import use
     from keras16.study import Run
     from keras16.training import fit
@@ -36,6 +37,7 @@ PUBLIC = {
     "Run": "keras16.study",
     "audit": "keras16.audit",
     "constraints": "keras16.constraints",
+    "convert": "keras16.convert",
     "fit": "keras16.training",
     "initializers": "keras16.initializers",
     "layers": "keras16.layers",
@@ -51,6 +53,7 @@ __all__ = [
     "__version__",
     "audit",
     "constraints",
+    "convert",
     "fit",
     "initializers",
     "layers",

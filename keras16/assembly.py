@@ -98,17 +98,23 @@ def core(name: str, dataset: Dataset) -> keras.Model:
     """The network alone, in the precision in use: numbers in, logits out.
 
     Args:
-        name: A catalogue name, `FILE.py:function` or `FILE.keras`.
+        name: A catalogue name, `applications.NAME`, `FILE.py:function` or
+            `FILE.keras`.
         dataset: The inputs' shape and the number of classes that it must fit.
 
     Raises:
         UserError: There is no such model, or it doesn't fit the data.
     """
-    from keras16 import convert, parts, precision
+    from keras16 import applications, parts, precision
+    from keras16.convert import adapted
 
     row = precision.in_use()
     assert row is not None, "assemble() switches the precision first"
     path = name.partition(":")[0]
+    if name.startswith(applications.PREFIX):
+        short = name.removeprefix(applications.PREFIX)
+        model = applications.build(short, dataset.input_shape, dataset.classes)
+        return parts.with_layers(adapted(model, row), row.parts)
     if path.endswith(".py"):
         model = _called(name, dataset)
     elif path.endswith(".keras"):
@@ -121,7 +127,7 @@ def core(name: str, dataset: Dataset) -> keras.Model:
     _check_fit(model, name, dataset)
     _check_saves(model, name)
     precision.use(row.name)  # should the user's code have set a policy of its own
-    return parts.with_layers(convert.adapted(model, row), row.parts)
+    return parts.with_layers(adapted(model, row), row.parts)
 
 
 def _called(spec: str, dataset: Dataset) -> keras.Model:
@@ -165,14 +171,14 @@ def _as_graph(model: keras.Model, name: str, dataset: Dataset) -> keras.Model:
     """
     import keras
 
-    from keras16 import convert
+    from keras16.convert import is_graph
 
-    if convert.is_graph(model) and model.built:
+    if is_graph(model) and model.built:
         return model
     inputs = keras.Input(dataset.input_shape)
     call = (
         (lambda: keras.Model(inputs, model(inputs), name=model.name))
-        if not convert.is_graph(model)
+        if not is_graph(model)
         else (lambda: model.build((None, *dataset.input_shape)) or model)
     )
     try:

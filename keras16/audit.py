@@ -90,6 +90,10 @@ class AuditReport:
         """`to_dict` as JSON."""
         return json.dumps(self.to_dict(), indent=indent)
 
+    def advice(self) -> list[str]:
+        """Which parts of keras16 would help, if any: a line, or none."""
+        return [line.strip() for line in _advice(self.wide)]
+
     def __str__(self) -> str:
         verdict = "pure" if self.pure else "not pure"
         noun = "tensor" if self.tensors == 1 else "tensors"
@@ -135,6 +139,15 @@ def audit(
     _require_one_batch({"x": x, "y": y, "sample_weight": sample_weight})
     tensors = _graph().training_step_tensors(model, x, y, sample_weight)
     return report(tensors, precision or model.dtype_policy.name)
+
+
+def audit_passes(model: keras.Model) -> AuditReport:
+    """Likewise of a model that isn't compiled: its forward and its backward pass.
+
+    Args:
+        model: With known inputs: Sequential or functional.
+    """
+    return report(_graph().passes_tensors(model), model.dtype_policy.name)
 
 
 def report(tensors: Iterable[Tensor], precision: str) -> AuditReport:

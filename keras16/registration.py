@@ -26,6 +26,7 @@ KERAS_REGISTRY = "keras.src.saving.object_registration"
 PREFIX = "keras16"  # and what may follow: "keras16.metrics>Mean"
 FOLDERS = (
     "constraints",
+    "convert",
     "layers",
     "losses",
     "metrics",

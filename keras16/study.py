@@ -72,7 +72,10 @@ class Run:
 
 
 def short_name(part: str) -> str:
-    """`nets/wide.py:build` -> `wide.build`, `digits.npz` -> `digits`."""
-    path, _, function = part.partition(":")
+    """`nets/wide.py:build` -> `wide.build`, `digits.npz` -> `digits`.
+
+    `applications.VGG16` is `VGG16`.
+    """
+    path, _, function = part.removeprefix("applications.").partition(":")
     stem = pathlib.PurePath(path).stem
     return re.sub(r"[^\w.]+", "_", f"{stem}.{function}" if function else stem)

@@ -11,7 +11,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from keras16 import catalog, precision
+from keras16 import applications, catalog, precision
 from keras16.errors import UserError
 from keras16.study import Run
 
@@ -60,6 +60,8 @@ class Part(click.ParamType):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> str:
         """The value as it is; a plain word that names nothing is a `UserError`."""
+        if self.kind == "models" and value.startswith(applications.PREFIX):
+            return applications.PREFIX + applications.known(value)
         is_word = value.replace("-", "_").isidentifier()
         if is_word and not self.knows(value) and not path(value).exists():
             raise UserError(catalog.unknown(self.kind, value))
@@ -73,7 +75,13 @@ class Part(click.ParamType):
 
     def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list:
         """The catalogue's names, then files."""
-        found = [name for name in self.names() if name.startswith(incomplete)]
+        names = self.names()
+        if self.kind == "models":
+            # One word for all of them until it is asked for.
+            deeper = incomplete.startswith(applications.PREFIX)
+            names += applications.names_with_prefix() if deeper else []
+            names += [] if deeper else [applications.PREFIX]
+        found = [name for name in names if name.startswith(incomplete)]
         items = [CompletionItem(name) for name in found]
         return items or [CompletionItem(incomplete, type="file")]
 
@@ -99,8 +107,8 @@ FIELDS: dict[str, tuple[click.ParamType | None, str]] = {
     ),
     "model": (
         Part("models"),
-        "A model of keras16 (dnn, cnn, resnet20, resnet56, ...), FILE.py:FUNCTION or "
-        "FILE.keras.",
+        "A model of keras16 (dnn, cnn, resnet20, resnet56, ...), applications.NAME "
+        "of Keras (applications.MobileNetV2, ...), FILE.py:FUNCTION or FILE.keras.",
     ),
     "dataset": (
         Part("datasets"),

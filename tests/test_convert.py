@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras16 import convert, precision
+from keras16 import precision
+from keras16.convert import adapted
 from keras16.errors import UserError
 from tests.runs import start_over
 
@@ -141,7 +142,7 @@ def test_the_twin_computes_what_the_model_does(build, name):
     model = randomized(build())
     expected = outputs(model, examples())
     row = precision.use(name)
-    twin = convert.adapted(model, row)
+    twin = adapted(model, row)
     precision.assert_dtypes(twin, row)
     assert twin.inputs[0].dtype == row.floatx  # no cast at the door
     tolerance = 1e-2 if name == "16" else 1e-5
@@ -151,20 +152,20 @@ def test_the_twin_computes_what_the_model_does(build, name):
 
 def test_the_parts_of_keras16_stand_in_for_keras_own():
     model = convolutional()
-    sixteen = convert.adapted(model, precision.use("16"))
+    sixteen = adapted(model, precision.use("16"))
     modules = {type(layer).__module__ for layer in sixteen.layers}
     assert "keras16.layers.batch_normalization" in modules
     assert "keras16.layers.global_average_pooling" in modules
     start_over()
-    full = convert.adapted(model, precision.use("32"))
+    full = adapted(model, precision.use("32"))
     assert not any(type(one).__module__.startswith("keras16") for one in full.layers)
 
 
 def test_the_statistics_survive_the_way_to_sixteen_bits_and_back():
     model = randomized(convolutional())
-    sixteen = convert.adapted(model, precision.use("16"))
+    sixteen = adapted(model, precision.use("16"))
     start_over()
-    back = convert.adapted(sixteen, precision.use("32"))
+    back = adapted(sixteen, precision.use("32"))
     np.testing.assert_allclose(
         outputs(back, examples()), outputs(model, examples()), atol=1e-2
     )
@@ -203,7 +204,7 @@ def softmax_inside():
 def test_a_softmax_at_the_end_is_left_out(build, name):
     model = build()
     probabilities = outputs(model, examples())
-    twin = convert.adapted(model, precision.use(name))
+    twin = adapted(model, precision.use(name))
     logits = outputs(twin, examples())
     assert not np.allclose(logits.sum(axis=1), 1, atol=1e-2)
     shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -216,9 +217,9 @@ def test_a_weight_beyond_float16_is_refused():
     model = wrapped()
     model.layers[-1].kernel.assign(1e6 + 0 * model.layers[-1].kernel)
     with pytest.raises(UserError, match=r"kernel reaches 1e\+06.*--precision bf16"):
-        convert.adapted(model, precision.use("16"))
+        adapted(model, precision.use("16"))
 
 
 def test_a_model_that_is_not_built_is_refused():
     with pytest.raises(UserError, match="is not built"):
-        convert.adapted(keras.Sequential([layers.Dense(2)]), precision.use("16"))
+        adapted(keras.Sequential([layers.Dense(2)]), precision.use("16"))

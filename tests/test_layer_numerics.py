@@ -13,7 +13,8 @@ from layer_cases import Case, case
 from reference import activations as reference
 
 import keras16.layers as ours
-from keras16 import convert, precision
+from keras16 import precision
+from keras16.convert import adapted
 from keras16.errors import UserError
 from keras16.layers import _activations
 from keras16.numerics import draws, segments, softmax
@@ -464,7 +465,7 @@ def test_conversion_keeps_statistics_that_16_bits_do_not():
     x = np.random.default_rng(0).normal([1000, 0], [0.5, 3000], (4000, 2))
     x = x.astype("float16").astype("float32")
     layer.adapt(x)
-    converted = convert.adapted(model, precision.get("16"))
+    converted = adapted(model, precision.get("16"))
     assert type(converted.layers[1]) is ours.Normalization
     got = converted.layers[1](tf.constant(x, "float16")).numpy()
     assert layer_twins.error(got, layer(x).numpy()) <= 5

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras16 import convert, precision
+from keras16 import precision
 from keras16.audit import audit
+from keras16.convert import _translation
 from keras16.layers import _refused
 
 CASES = layer_cases.CASES
@@ -19,7 +20,7 @@ PUBLIC = {
     for name, part in vars(keras.layers).items()
     if isinstance(part, type) and not name.startswith("_")
 }
-OURS = convert._replacements()
+OURS = _translation.replacements()
 REPLACED = sorted(name for name in CASES if PUBLIC[name] in OURS)
 AS_IT_IS = sorted(set(CASES) - set(REPLACED))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,71 @@ def configure() -> None:
     that have only a reference kernel in float16 on the CPU (1,000 times slower).
     """
     tf.config.experimental.enable_tensor_float_32_execution(False)
+    keep_fast_kernels()
+
+
+def keep_fast_kernels() -> None:
+    """Turns off that graph rewrite alone: it changes speed, and no precision."""
     tf.config.optimizer.set_experimental_options({"remapping": False})
+
+
+@contextlib.contextmanager
+def batches_cast_to(dtype: str | None) -> Iterator[None]:
+    """Has `fit` and its like cast the floats of every batch before the step.
+
+    Keras casts arrays alone: a tf.data pipeline's or a generator's float32 batches
+    would enter the step as they are. It makes the iterator over batches of a class
+    that it looks up in its trainer's module.
+
+    Args:
+        dtype: None for Keras' own way.
+    """
+    from keras.src.backend.tensorflow import trainer
+
+    before = trainer.TFEpochIterator
+    own = getattr(before, "of_keras", before)
+    trainer.TFEpochIterator = own if dtype is None else _casting(own, dtype)
+    try:
+        yield
+    finally:
+        trainer.TFEpochIterator = before
+
+
+@functools.cache
+def _casting(iterator: Any, dtype: str) -> type:
+    class Casting(iterator):
+        of_keras = iterator
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self._distributed_dataset = _narrow(
+                self._distributed_dataset,  # type: ignore[has-type]
+                dtype,
+            )
+
+    return Casting
+
+
+def _narrow(dataset: Any, dtype: str) -> Any:
+    """A data set whose wider floats are cast."""
+
+    def cast(tensor: Any) -> Any:
+        wide = tf.is_tensor(tensor) and tensor.dtype.is_floating
+        return tf.cast(tensor, dtype) if wide else tensor
+
+    specification = tf.nest.flatten(dataset.element_spec)
+    if not isinstance(dataset, tf.data.Dataset) or not any(
+        getattr(one, "dtype", tf.int32) in (tf.float32, tf.float64)
+        for one in specification
+    ):
+        return dataset
+    is_tuple = isinstance(dataset.element_spec, tuple)
+
+    def cast_all(*batch: Any) -> Any:
+        narrow = tf.nest.map_structure(cast, batch)
+        return narrow if is_tuple else narrow[0]
+
+    return dataset.map(cast_all)
 
 
 def has_gpu() -> bool:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from keras16.backend import layer, own_floats
 from keras16.backend.tensor import Shape, Tensor
 from keras16.backend.tensorflow_source import Scopes, Sources
 from keras16.errors import UserError
@@ -33,13 +34,43 @@ def training_step_tensors(
         UserError: The step can't be traced with this batch.
     """
     before = len(_variables(model))
-    step, scopes = _trace(model, x, y, sample_weight)
-    if len(_variables(model)) > before:
-        # The first trace of a model that never ran also builds it.
+    with own_floats.of(model):
         step, scopes = _trace(model, x, y, sample_weight)
+        if len(_variables(model)) > before:
+            # The first trace of a model that never ran also builds it.
+            step, scopes = _trace(model, x, y, sample_weight)
     sources = Sources(model, scopes, _input_names(step, x, y, sample_weight))
     yield from _graph_tensors(step.graph, sources, set())
     for variable in _variables(model, step.graph.variables).values():
+        yield _variable_tensor(variable)
+
+
+def passes_tensors(model: Any) -> Iterator[Tensor]:
+    """Every tensor of a model's forward and backward pass, then its variables.
+
+    Args:
+        model: With known inputs; it needn't be compiled. The gradients are those of
+            its outputs and its own losses, with respect to the trainable weights.
+    """
+    import keras
+    import tensorflow as tf
+
+    @tf.autograph.experimental.do_not_convert
+    def passes(inputs):
+        with tf.GradientTape() as tape:
+            outputs = keras.tree.flatten(model(inputs, training=True))
+            goals = [y for y in outputs if y.dtype.is_floating] + model.losses
+        weights = [weight.value for weight in model.trainable_weights]
+        return tape.gradient(goals, weights) if goals and weights else []
+
+    inputs = keras.tree.map_structure(
+        lambda x: tf.TensorSpec(x.shape, x.dtype), layer.inputs(model)
+    )
+    with own_floats.of(model), _recorded_scopes() as scopes:
+        traced = tf.function(passes).get_concrete_function(inputs)
+    sources = Sources(model, scopes, {})
+    yield from _graph_tensors(traced.graph, sources, set())
+    for variable in model.variables:
         yield _variable_tensor(variable)
 
 

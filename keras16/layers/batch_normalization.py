@@ -101,6 +101,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
     ) -> None:
         average = getattr(self, statistic)
         fraction = getattr(self, f"{statistic}_fraction")
+        if not self.momentum:  # a step from 1 to 0.05 would keep the rounding of 1
+            average.assign(target)
+            fraction.assign(ops.zeros_like(ops.convert_to_tensor(fraction)))
+            return
         moved = averages.move(
             ops.convert_to_tensor(average),
             ops.convert_to_tensor(fraction),

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from keras import ops
 
 from keras16.numerics import bits, rounding
@@ -61,7 +62,8 @@ def root_towards(share: float) -> Callable[[Any, Any, Any], Any]:
 
     def increment(root, residual, target):
         gap = ((target - root) - residual) * (target + root) * share
-        moved = ops.sqrt(ops.maximum(root * root + gap, 0))
+        # Not as root squared plus the gap: that cancels where the root falls fast.
+        moved = ops.sqrt(root * root * (1 - share) + target * target * share)
         return gap / ops.maximum(moved + root, 2.0**-10)
 
     return increment
@@ -85,3 +87,36 @@ def _fraction_place(average: Any, scale: Any) -> Any:
     last_place = ops.maximum(bits.biased_exponent(average), 1) - form.mantissa
     # Both exponents are biased once: the two biases leave together.
     return last_place + bits.biased_exponent(scale) - 2 * form.bias - FRACTION_BITS
+
+
+def split(value: Any, dtype: str) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the host as an average is kept.
+
+    Args:
+        value: Finite numbers, or infinities, which have the fraction 0.
+        dtype: "float16" or "bfloat16".
+
+    Returns:
+        (averages of that dtype, fractions as int16).
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        average = bits.host_cast(value, dtype)
+        rest = np.asarray(value, "float64") - average.astype("float64")
+        units = np.nan_to_num(rest / _unit(average), posinf=0, neginf=0)
+    limit = 2**FRACTION_BITS - 1
+    return average, np.clip(np.round(units), -limit, limit).astype("int16")
+
+
+def joined(average: np.ndarray, fraction: np.ndarray) -> np.ndarray:
+    """The float64 numbers that averages and their fractions stand for."""
+    return average.astype("float64") + fraction * _unit(average)
+
+
+def _unit(average: np.ndarray) -> np.ndarray:
+    """What a fraction of 1 is worth, in float64."""
+    form = bits.FORMATS[str(average.dtype)]
+    _, exponent = np.frexp(average.astype("float64"))
+    lowest = 1 - form.bias
+    # frexp's mantissa is below 1, and 0 has the exponent of the subnormals.
+    place = np.where(average == 0, lowest, np.maximum(exponent - 1, lowest))
+    return np.ldexp(1.0, place - form.mantissa - FRACTION_BITS)

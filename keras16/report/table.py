@@ -71,3 +71,10 @@ def size(result: Result) -> list[tuple[str, str]]:
         ("optimizer state", units.size_text(result.optimizer_bytes)),
         ("peak memory", units.size_text(result.peak_memory_bytes)),
     ]
+
+
+def markdown_table(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """A table in Markdown, the first column to the left and the others to the right."""
+    rule = ["---", *["---:"] * (len(titles) - 1)]
+    lines = [f"| {' | '.join(cells)} |" for cells in (titles, rule, *rows)]
+    return "\n".join(lines) + "\n"
