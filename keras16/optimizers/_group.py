@@ -32,7 +32,7 @@ class Group:
     def __init__(self, optimizer: Any, variables: Sequence[Any], number: int) -> None:
         self.variables = list(variables)
         self.number = number
-        self._count = optimizer.iterations
+        self._count = optimizer._iterations
         self.dtype = bits.name_of(self.variables[0])
         self._places = [private.index(optimizer, v) for v in self.variables]
         self._shapes = [tuple(v.shape) for v in self.variables]
