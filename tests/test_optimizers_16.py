@@ -194,6 +194,17 @@ def test_stock_keras_fails_where_ours_does_not(variant, size):
     assert error(kit(variant)(stream, rate), exact) < 0.05
 
 
+@every
+def test_a_gradient_that_is_not_finite_shows_in_the_weight(variant):
+    """Two steps of it: what cancels in a slot must not look like a number."""
+    gradient = np.full(WEIGHTS.shape, 0.01, "float16")
+    gradient[0, :3] = [np.inf, -np.inf, np.nan]
+    found = kit(variant)([gradient, gradient], 1e-3)
+    assert np.isnan(found[0, :3]).all()
+    if variant != "Lamb":  # whose step is scaled by the norm of them all
+        assert np.isfinite(found[0, 3:]).all() and np.isfinite(found[1:]).all()
+
+
 def test_the_second_moment_follows_at_a_beta_of_0_9999():
     """Stock float16 rounds this beta_2 to 1: the step is 0 or infinite."""
     adam = optimizers.Adam(1e-3, beta_2=0.9999)

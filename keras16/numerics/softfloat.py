@@ -27,6 +27,8 @@ _HALF = 15  # what a factor leaves out, so that a product fits
 _LONGEST_SHIFT = 30
 _OF_ZERO = -(1 << 12)  # the exponent of a quotient that is 0: below all others
 _OF_NAN = 1 << 20  # the exponent of infinity and NaN: above all others
+_LARGEST = 1 << 17  # the exponent of any number, and of products and roots, is below
+_QUIET_NAN = 0x7E00  # of float16
 _MIDDLE = 6  # what `over` multiplies quotients by: 2**-20 is normal then
 
 
@@ -77,13 +79,16 @@ class SoftFloat:
 
     def __truediv__(self, other: SoftFloat) -> SoftFloat:
         """The quotient; 0 where either number is 0."""
+        is_special = _special(self.exponent, other.exponent)
         above, below = abs(self).normal(), abs(other).normal()
         found = of(_float16(above.units) / _float16(below.units))
         is_zero = ops.logical_or(ops.equal(above.units, 0), ops.equal(below.units, 0))
         negative = ops.bitwise_xor(self.units, other.units) < 0
         units = ops.where(negative, -found.units, found.units)
         exponent = found.exponent + (above.exponent - below.exponent)
-        return _with_zero(is_zero, units, exponent)
+        quotient = _with_zero(is_zero, units, exponent)
+        exponent = ops.where(is_special, _OF_NAN, quotient.exponent)
+        return SoftFloat(quotient.units, exponent)
 
     def over(self, other: SoftFloat) -> SoftFloat:
         """The quotient of numbers of a like size, in fewer operations.
@@ -98,6 +103,8 @@ class SoftFloat:
             ops.minimum(power, 14), 10
         )
         numerator = ops.where(is_zero, 0, numerator)
+        is_special = _special(self.exponent, other.exponent)
+        numerator = ops.where(is_special, _QUIET_NAN, numerator)
         negative = ops.bitwise_xor(self.units, other.units) < 0
         numerator = ops.where(negative, numerator - 0x8000, numerator)
         found = of(_reinterpreted(numerator) / _float16(below.units))
@@ -116,12 +123,15 @@ class SoftFloat:
     def with_sign_of(self, other: SoftFloat) -> SoftFloat:
         """The magnitude of this number, and 0 where the other is."""
         signed = ops.sign(other.units) * self.units
-        return SoftFloat(signed, self.exponent)
+        is_special = _special(self.exponent, other.exponent)
+        return SoftFloat(signed, ops.where(is_special, _OF_NAN, self.exponent))
 
     def normal(self) -> SoftFloat:
         """The same number, its units in [2**28, 2**29) but for the sign, or 0."""
         shift = _ROOM - _length(ops.abs(self.units))
-        exponent = ops.where(ops.equal(self.units, 0), _OF_ZERO, self.exponent - shift)
+        is_zero = ops.equal(self.units, 0)
+        is_zero = ops.logical_and(is_zero, self.exponent < _LARGEST)
+        exponent = ops.where(is_zero, _OF_ZERO, self.exponent - shift)
         return SoftFloat(ops.left_shift(self.units, shift), exponent)
 
     def times_power_of_two(self, power: Any) -> SoftFloat:
@@ -179,7 +189,7 @@ def of(x: Any, fraction: Any = None) -> SoftFloat:
     """A 16-bit tensor, exactly.
 
     Args:
-        x: Of any shape. Infinity and NaN come out of every sum as NaN.
+        x: Of any shape. Infinity and NaN come out of everything as NaN.
         fraction: int16 tensor: what to add to x, in 2**-16 of its last place.
     """
     form = bits.format_of(x)
@@ -212,7 +222,7 @@ def highest_place(x: SoftFloat) -> Any:
     found = x.normal()
     is_zero = ops.all(ops.equal(found.units, 0))
     highest = ops.max(found.exponent) + (_ROOM - 1)
-    return ops.where(ops.logical_or(is_zero, highest > _OF_NAN // 2), 0, highest)
+    return ops.where(ops.logical_or(is_zero, highest > _LARGEST), 0, highest)
 
 
 def positive_part(x: SoftFloat) -> SoftFloat:
@@ -244,6 +254,11 @@ def of_word(word: Any) -> SoftFloat:
     spare = _ROOM - 1 - mantissa
     units = ops.left_shift(stored + (1 << mantissa), spare)
     return _with_zero(field <= 0, units, field - (bias + mantissa + spare))
+
+
+def _special(exponent: Any, other: Any) -> Any:
+    """Whether either of two numbers is infinite or NaN."""
+    return ops.maximum(exponent, other) > _LARGEST
 
 
 def _with_zero(is_zero: Any, units: Any, exponent: Any) -> SoftFloat:
@@ -307,7 +322,8 @@ def _packed(x: SoftFloat, dtype: str, random: Any) -> tuple[Any, Any, Any, Any]:
     raw = ops.left_shift(ops.maximum(field, 1) - 1, form.mantissa) + kept
     infinite = (2 * form.bias + 1) << form.mantissa
     raw = ops.where(field > 2 * form.bias, infinite, raw)
-    raw = ops.where(field > _OF_NAN // 2, infinite + 1, raw)
+    quiet_nan = infinite + (1 << (form.mantissa - 1))
+    raw = ops.where(field > _LARGEST, quiet_nan, raw)
     signed = ops.where(x.units < 0, raw - 0x8000, raw)
     rounded = bits.reinterpreted(ops.cast(signed, "int16"), dtype)
     return rounded, raw, size - ops.left_shift(kept, shift), shift
