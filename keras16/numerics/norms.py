@@ -23,24 +23,6 @@ def hypot(a: Any, b: Any) -> Any:
     return large * ops.sqrt(1 + quotient * quotient)
 
 
-def root_mean_square(root: Any, x: Any, weight: Any) -> Any:
-    """sqrt((1 - weight) root**2 + weight x**2): a moving average kept as its root.
-
-    The second moment of a gradient needs twice the range of the gradient; its
-    root does not (Bjorck et al., arXiv 2102.13565, section 4).
-
-    Args:
-        root: Non-negative 16-bit tensor.
-        x: Tensor of the same shape and dtype, of any sign.
-        weight: Scalar in [0, 1] of the same dtype.
-    """
-    x = ops.abs(x)
-    large = _not_zero(ops.maximum(root, x))
-    old, new = root / large, x / large
-    # 1 - weight would round to 1 for small weights; the difference does not.
-    return large * ops.sqrt(old * old + weight * ((new - old) * (new + old)))
-
-
 def _not_zero(x: Any) -> Any:
     return ops.where(x == 0, ops.ones_like(x), x)
 
