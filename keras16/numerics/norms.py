@@ -7,7 +7,7 @@ from typing import Any
 
 from keras import ops
 
-from keras16.numerics import bits, softfloat
+from keras16.numerics import bits, reductions, softfloat
 from keras16.numerics.softfloat import SoftFloat
 
 
@@ -30,20 +30,27 @@ def _not_zero(x: Any) -> Any:
 def euclidean(tensors: Sequence[Any]) -> SoftFloat:
     """The root of the sum of all squares of some 16-bit tensors.
 
-    The largest element is brought to 2**-6 by a power of two: the sum of the
-    squares of 2**25 elements is then a normal float16, whatever they are.
+    The largest element is brought to 1/2 by a power of two, so that no square and no
+    sum of the squares of a block leaves the format.
 
     Args:
         tensors: Of one dtype; at most 2**25 elements in all.
     """
-    flat = [ops.reshape(x, (1, -1)) for x in tensors]
-    peak = ops.max(ops.stack([ops.max(ops.abs(x)) for x in flat]))
-    scale, exponent = _scale_to(peak, -6)
-    squares = [ops.matmul(x * scale, ops.transpose(x * scale)) for x in flat]
-    row = ops.reshape(ops.stack(squares), (1, -1))
-    total = ops.matmul(row, ops.ones_like(ops.transpose(row)))
-    norm = softfloat.of(ops.sqrt(ops.reshape(total, ())))
-    return norm.times_power_of_two(exponent)
+    peak = ops.max(ops.stack([ops.max(ops.abs(x)) for x in tensors]))
+    scale, exponent = _scale_to(peak, -1)
+    squares = [_squares_of_blocks(ops.reshape(x, (-1,)) * scale) for x in tensors]
+    part, depth = reductions.shrunk_sum(ops.concatenate(squares))
+    odd = depth % 2
+    norm = softfloat.of(ops.sqrt(part * 2**odd))
+    return norm.times_power_of_two(exponent + (depth - odd) // 2)
+
+
+def _squares_of_blocks(x: Any) -> Any:
+    """[n] -> [blocks]: what a kernel adds one after another is short."""
+    missing = -x.shape[0] % reductions.BLOCK
+    x = ops.concatenate([x, ops.zeros((missing,), dtype=x.dtype)])
+    rows = ops.reshape(x, (-1, 1, reductions.BLOCK))
+    return ops.reshape(ops.matmul(rows, ops.transpose(rows, (0, 2, 1))), (-1,))
 
 
 def _scale_to(peak: Any, exponent: int) -> tuple[Any, Any]:
