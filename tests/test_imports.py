@@ -51,6 +51,7 @@ LAYERS = (
         "convert",
         "coverage",
         "diagnosis",
+        "exactness",
         "served_model",
         "tolerance",
     },
