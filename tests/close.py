@@ -57,7 +57,8 @@ def wide(x) -> np.ndarray:
 def unit(magnitude, dtype: str) -> np.ndarray:
     """The unit in the last place of numbers of that magnitude, in float64."""
     tolerance = TOLERANCES[dtype]
-    exponent = np.frexp(np.abs(np.asarray(magnitude, "float64")))[1] - 1
+    magnitude = np.abs(np.asarray(magnitude, "float64"))
+    exponent = np.where(magnitude == 0, tolerance.lowest, np.frexp(magnitude)[1] - 1)
     exponent = np.maximum(exponent, tolerance.lowest)
     return np.ldexp(1.0, exponent - tolerance.mantissa)
 

@@ -113,30 +113,3 @@ def test_a_hypotenuse_is_infinite_only_where_it_must_be(dtype, compiled):
     expected = np.hypot(wide(a), wide(b))
     found = traced(norms.hypot, compiled)(tf.constant(a), tf.constant(b))
     assert_close(found, expected, dtype)
-
-
-@both
-@formats
-@pytest.mark.parametrize("weight", [0.5, 1e-3])
-def test_moving_root_mean_squares(weight, dtype, compiled):
-    root, x = np.abs(draw(dtype, 8)), draw(dtype, 9)
-    near = np.random.default_rng(1).uniform(0.5, 2, COUNT)
-    root[::2] = times(np.abs(x), near)[::2]
-    root[:4], x[:4] = [0, 0, 6e4, 2.0**-24], [0, -6e4, 6e4, 2.0**-23]
-    assert_root_mean_square(root, x, weight, dtype, compiled)
-
-
-@both
-@formats
-def test_the_first_root_mean_square_of_an_optimizer(dtype, compiled):
-    x = draw(dtype, 9)
-    assert_root_mean_square(np.zeros_like(x), x, 1.0, dtype, compiled)
-
-
-def assert_root_mean_square(root, x, weight, dtype, compiled):
-    weight = np.array(weight).astype(numpy_dtype(dtype))
-    found = traced(norms.root_mean_square, compiled)(root, x, tf.constant(weight))
-    share = np.float64(weight)
-    expected = np.sqrt((1 - share) * wide(root) ** 2 + share * wide(x) ** 2)
-    # Two quotients, four products and sums, a root and a product are rounded.
-    assert_close(found, expected, dtype, units=3)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+
+from keras16.backend.tensorflow_graph import wide_tensors
 
 
 def configure() -> None:
@@ -203,3 +205,56 @@ class Loop:
 
         start = (tf.constant(0), tf.constant(False))
         return tf.while_loop(unfinished, one, start, parallel_iterations=1)[0]
+
+
+class Function:
+    """A function of tensors as a training step runs it, for measuring its errors.
+
+    Args:
+        function: Takes tensors and returns a nest of them. What it makes variables
+            of must be built.
+        compiled: Whether XLA compiles it; else it runs as a plain graph.
+
+    Attributes:
+        wide: How many of its tensors are floats wider than 16 bits, known after the
+            first call.
+    """
+
+    def __init__(self, function: Callable[..., Any], compiled: bool) -> None:
+        self._function = tf.function(function, jit_compile=compiled, autograph=False)
+        self._function._omit_frequent_tracing_warning = True
+        self.wide = 0
+        self._is_counted = False
+
+    def __call__(self, *arrays: Any) -> list[np.ndarray]:
+        """Its results as arrays, as flat as `tf.nest` makes them."""
+        tensors = [tf.constant(array) for array in arrays]
+        if not self._is_counted:
+            self.wide = wide_tensors(self._function.get_concrete_function(*tensors))
+            self._is_counted = True
+        results = tf.nest.flatten(self._function(*tensors))
+        return [tf.convert_to_tensor(each).numpy() for each in results]
+
+
+def with_gradients(
+    function: Callable[..., Any], weights: Sequence[Any] = ()
+) -> Callable[..., list[Any]]:
+    """A function of (upstream, *tensors): its value, and what flows back.
+
+    Args:
+        function: Of tensors; those of them that are floats get a gradient.
+        weights: Variables of Keras that get one, too.
+
+    Returns:
+        A function that gives [value, gradients of the tensors, of the weights].
+    """
+
+    def both(upstream, *tensors):
+        sources = [each for each in tensors if each.dtype.is_floating]
+        sources += [weight.value for weight in weights]
+        with tf.GradientTape() as tape:
+            tape.watch(sources)
+            value = function(*tensors)
+        return [value, *tape.gradient(value, sources, upstream)]
+
+    return both

@@ -74,6 +74,12 @@ def passes_tensors(model: Any) -> Iterator[Tensor]:
         yield _variable_tensor(variable)
 
 
+def wide_tensors(function: Any) -> int:
+    """How many tensors of a concrete function the audit would call wide."""
+    tensors = _graph_tensors(function.graph, Sources(None, {}, {}), set())
+    return sum(tensor.counted and tensor.wide for tensor in tensors)
+
+
 def _trace(model: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Scopes]:
     """The step as Keras' trainer compiles it, as a concrete function."""
     import keras

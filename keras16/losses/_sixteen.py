@@ -9,7 +9,7 @@ from keras import ops
 
 from keras16.backend import outputs
 from keras16.errors import UserError
-from keras16.numerics import bits, reduction, shapes
+from keras16.numerics import batch_reduction, bits, shapes
 from keras16.numerics.terms import Terms
 
 
@@ -43,7 +43,7 @@ class SixteenBit:
         if not bits.is_16_bit(self.dtype):  # type: ignore[attr-defined]
             return super().call(y_true, y_pred)  # type: ignore[misc]
         labels, predictions = self._prepared(y_true, y_pred)
-        return reduction.reduced(
+        return batch_reduction.reduced(
             lambda p: self._terms(labels, p), predictions, reduction=None
         )
 
@@ -54,7 +54,7 @@ class SixteenBit:
 
     def _sixteen(self, y_true: Any, y_pred: Any, sample_weight: Any) -> Any:
         labels, predictions = self._prepared(y_true, y_pred)
-        return reduction.reduced(
+        return batch_reduction.reduced(
             lambda p: self._terms(labels, p),
             predictions,
             reduction=self.reduction,  # type: ignore[attr-defined]

@@ -27,11 +27,6 @@ class Format:
     bias: int
 
     @property
-    def unit_roundoff(self) -> float:
-        """Half the distance from 1 to the next number."""
-        return 2.0 ** -(self.mantissa + 1)
-
-    @property
     def smallest_normal(self) -> float:
         """Below it, numbers lose bits."""
         return 2.0 ** (1 - self.bias)

@@ -7,7 +7,7 @@ from typing import Any
 
 from keras import ops
 
-from keras16.numerics import bits, softfloat
+from keras16.numerics import bits, reductions, softfloat
 from keras16.numerics.softfloat import SoftFloat
 
 
@@ -23,24 +23,6 @@ def hypot(a: Any, b: Any) -> Any:
     return large * ops.sqrt(1 + quotient * quotient)
 
 
-def root_mean_square(root: Any, x: Any, weight: Any) -> Any:
-    """sqrt((1 - weight) root**2 + weight x**2): a moving average kept as its root.
-
-    The second moment of a gradient needs twice the range of the gradient; its
-    root does not (Bjorck et al., arXiv 2102.13565, section 4).
-
-    Args:
-        root: Non-negative 16-bit tensor.
-        x: Tensor of the same shape and dtype, of any sign.
-        weight: Scalar in [0, 1] of the same dtype.
-    """
-    x = ops.abs(x)
-    large = _not_zero(ops.maximum(root, x))
-    old, new = root / large, x / large
-    # 1 - weight would round to 1 for small weights; the difference does not.
-    return large * ops.sqrt(old * old + weight * ((new - old) * (new + old)))
-
-
 def _not_zero(x: Any) -> Any:
     return ops.where(x == 0, ops.ones_like(x), x)
 
@@ -48,20 +30,27 @@ def _not_zero(x: Any) -> Any:
 def euclidean(tensors: Sequence[Any]) -> SoftFloat:
     """The root of the sum of all squares of some 16-bit tensors.
 
-    The largest element is brought to 2**-6 by a power of two: the sum of the
-    squares of 2**25 elements is then a normal float16, whatever they are.
+    The largest element is brought to 1/2 by a power of two, so that no square and no
+    sum of the squares of a block leaves the format.
 
     Args:
         tensors: Of one dtype; at most 2**25 elements in all.
     """
-    flat = [ops.reshape(x, (1, -1)) for x in tensors]
-    peak = ops.max(ops.stack([ops.max(ops.abs(x)) for x in flat]))
-    scale, exponent = _scale_to(peak, -6)
-    squares = [ops.matmul(x * scale, ops.transpose(x * scale)) for x in flat]
-    row = ops.reshape(ops.stack(squares), (1, -1))
-    total = ops.matmul(row, ops.ones_like(ops.transpose(row)))
-    norm = softfloat.of(ops.sqrt(ops.reshape(total, ())))
-    return norm.times_power_of_two(exponent)
+    peak = ops.max(ops.stack([ops.max(ops.abs(x)) for x in tensors]))
+    scale, exponent = _scale_to(peak, -1)
+    squares = [_squares_of_blocks(ops.reshape(x, (-1,)) * scale) for x in tensors]
+    part, depth = reductions.shrunk_sum(ops.concatenate(squares))
+    odd = depth % 2
+    norm = softfloat.of(ops.sqrt(part * 2**odd))
+    return norm.times_power_of_two(exponent + (depth - odd) // 2)
+
+
+def _squares_of_blocks(x: Any) -> Any:
+    """[n] -> [blocks]: what a kernel adds one after another is short."""
+    missing = -x.shape[0] % reductions.BLOCK
+    x = ops.concatenate([x, ops.zeros((missing,), dtype=x.dtype)])
+    rows = ops.reshape(x, (-1, 1, reductions.BLOCK))
+    return ops.reshape(ops.matmul(rows, ops.transpose(rows, (0, 2, 1))), (-1,))
 
 
 def _scale_to(peak: Any, exponent: int) -> tuple[Any, Any]:
