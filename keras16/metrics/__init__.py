@@ -3,7 +3,7 @@
 Each takes the arguments of Keras' class of the same name, and is that class where
 its dtype is not 16 bits wide. `result()` is 16-bit; `on_host` of a metric gives its
 result in float64. `get` finds the metric that does what Keras would do with a name,
-a function or an object of its own. They are registered as "keras16>metrics.NAME",
+a function or an object of its own. They are registered as "keras16.metrics>NAME",
 since losses have many of the same names.
 """
 

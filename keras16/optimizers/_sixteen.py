@@ -109,7 +109,7 @@ class SixteenBit:
     def _backend_update_step(self, gradients: Any, variables: Any, rate: Any) -> None:
         pairs = list(zip(gradients, variables, strict=True))
         wide = [(g, v) for g, v in pairs if not _is_narrow(v)]
-        word = ops.convert_to_tensor(word_of(rate))
+        word = bits.read(word_of(rate))
         if wide:
             float32 = ops.view(word, "float32")
             super()._backend_update_step(*zip(*wide, strict=True), float32)  # type: ignore[misc]
