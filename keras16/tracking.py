@@ -26,11 +26,13 @@ from keras16.study import Run
 if TYPE_CHECKING:
     import keras
 
+    from keras16.callbacks._counts import Observation
     from keras16.data import Dataset
     from keras16.training import Epoch, Result
 
 __all__ = ["Tracked", "store_uri", "track", "ui_command", "verdict", "where"]
 
+LARGEST_BATCH = 1000  # metrics that a store of MLflow's takes at once
 STATUS = {"finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
 
 # Set unless the user has, while MLflow is at work; telemetry would ask the network.
@@ -155,6 +157,11 @@ class Tracked:
         values = record.epoch_metrics(ended)
         self._record(lambda: self._metrics(values, step=ended.epoch))
 
+    def monitored(self, observation: Observation) -> None:
+        """The monitor has seen a step after an epoch."""
+        values = observation.metrics()
+        self._record(lambda: self._metrics(values, step=observation.epoch))
+
     def finished(self, result: Result, model_path: str | os.PathLike | None) -> None:
         """The run has ended, one way or another; what failed before is tried again.
 
@@ -249,7 +256,9 @@ class Tracked:
             for name, value in values.items()
             if value is not None
         ]
-        self._client.log_batch(self.run_id, metrics=metrics)
+        for start in range(0, len(metrics), LARGEST_BATCH):
+            batch = metrics[start : start + LARGEST_BATCH]
+            self._client.log_batch(self.run_id, metrics=batch)
 
     def _tags(self, tags: Mapping[str, str]) -> None:
         from mlflow.entities import RunTag

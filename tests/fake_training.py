@@ -92,7 +92,7 @@ def result(run, status="finished", cause="", model=None, loss=0.5):
 def fit_with(**given):
     """A stand-in for `training.fit`, told of its observer as the real one tells."""
 
-    def fit(run, observer, stop):
+    def fit(run, observer, stop, monitor):
         ended = result(run, **given)
         observer.started(run, ended.model, 31)
         for record in ended.epochs:

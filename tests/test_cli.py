@@ -27,6 +27,7 @@ EXTRAS = {
     "experiment",
     "run_name",
     "output",
+    "monitor",
     "as_json",
     "quiet",
 }
@@ -261,7 +262,7 @@ def assert_one_line(exit_code, stdout, stderr):
 
 
 def test_an_error_of_the_library_is_one_line_and_opens_no_record(train):
-    def fit(run, observer, stop):
+    def fit(run, observer, stop, monitor):
         raise UserError("data.npz has no array\n'x_train': add one.")
 
     done = train("--quiet", fit=fit)
@@ -270,7 +271,7 @@ def test_an_error_of_the_library_is_one_line_and_opens_no_record(train):
 
 
 def test_a_programming_error_is_not_hidden(train):
-    def fit(run, observer, stop):
+    def fit(run, observer, stop, monitor):
         raise TypeError("a bug")
 
     assert isinstance(train(fit=fit).exception, TypeError)
@@ -379,7 +380,7 @@ def test_no_room_anywhere_is_one_line(train, tmp_path, monkeypatch):
 def test_a_signal_ends_a_run_in_order(train, number, exit_code, capfd):
     before = signal.getsignal(number)
 
-    def fit(run, observer, stop):
+    def fit(run, observer, stop, monitor):
         model = fake_training.Model()
         observer.started(run, model, 31)
         os.kill(os.getpid(), number)

@@ -63,11 +63,7 @@ class StepGradients:
         self._run = tf.function(self._traced, jit_compile=compiled, autograph=False)
 
     def __call__(self, x: Any, y: Any) -> list[Any]:
-        """One tensor for each of `variables`; None where the loss has none.
-
-        Args:
-            x, y: One batch, as `train_step` takes it.
-        """
+        """One tensor for each of `variables`; None where the loss has none."""
         return self._run(x, y)
 
     def _traced(self, x: Any, y: Any) -> list[Any]:

@@ -19,7 +19,8 @@ class Layer:
     """The numerics of one layer in one step, or of the whole model.
 
     Attributes:
-        name: Of the layer, with those of the models around it; "" of the model.
+        name: Of the layer, with those of the models around it where another has the
+            same; "" of the whole model.
         weights: How many it trains.
         zero_gradients: Share of the gradients that are 0.
         subnormal_gradients: Share that is below the smallest normal number of its
@@ -80,18 +81,25 @@ def observation(epoch: int, steps: Iterable[Observed]) -> Observation:
         steps: In the order of the model; a variable may come several times.
     """
     sums: dict[str, np.ndarray] = {}
-    elements: dict[int, tuple[str, int]] = {}
+    sizes: dict[str, dict[int, int]] = {}
     for step in steps:
-        name = step.variable.path.rpartition("/")[0] or step.variable.name
-        sums[name] = sums.get(name, 0) + _counted(step)
-        elements[id(step.variable)] = (name, step.gradient.size)
-    layers = tuple(
-        _layer(name, sum(n for owner, n in elements.values() if owner == name), counts)
-        for name, counts in sums.items()
-    )
+        path = step.variable.path.rpartition("/")[0] or step.variable.name
+        sums[path] = sums.get(path, 0) + _counted(step)
+        sizes.setdefault(path, {})[id(step.variable)] = step.gradient.size
+    names = _names(list(sums))
+    weights = {path: sum(each.values()) for path, each in sizes.items()}
+    layers = tuple(_layer(names[path], weights[path], sums[path]) for path in sums)
     whole = sum(sums.values(), np.zeros(10))
-    model = _layer("", sum(layer.weights for layer in layers), whole)
-    return Observation(epoch, layers, model)
+    return Observation(epoch, layers, _layer("", sum(weights.values()), whole))
+
+
+def _names(paths: list[str]) -> dict[str, str]:
+    """The name of a layer alone, or its whole path where another has that name."""
+    last = [path.rpartition("/")[2] for path in paths]
+    return {
+        path: name if last.count(name) == 1 else path
+        for path, name in zip(paths, last, strict=True)
+    }
 
 
 def _counted(step: Observed) -> np.ndarray:
@@ -138,6 +146,7 @@ def _descent(applied: np.ndarray, intended: np.ndarray) -> tuple[float, float]:
 
 def _layer(name: str, weights: int, counts: np.ndarray) -> Layer:
     number, zero, tiny, wild, meant, lost, gone, divided, applied, intended = counts
+    number = max(number, 1)
     return Layer(
         name=name,
         weights=weights,

@@ -13,9 +13,9 @@ rate of 0 may lose all its updates and none of what it learnt. The thresholds:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from keras16.callbacks._counts import Layer, Observation
+from keras16.callbacks._counts import SHARES, Observation
 
 LOST_UPDATES = 0.10
 DESCENT_QUALITY = 0.10  # away from 1
@@ -25,7 +25,8 @@ UNDERFLOW = 0.01
 SUBNORMAL_GRADIENTS = 0.10
 
 _RAISE = "use a smaller batch (a gradient holds 1 / batch size) or --precision bf16"
-Means = Callable[[str, str], float]
+# The mean of each share by its name, of each layer by its name.
+Means = dict[str, dict[str, float]]
 
 
 def findings(observations: Sequence[Observation], rounding: str | None) -> list[str]:
@@ -38,7 +39,8 @@ def findings(observations: Sequence[Observation], rounding: str | None) -> list[
     """
     if not observations:
         return []
-    means = {layer.name: _mean(layer.name, observations) for layer in _layers(observations)}
+    names = [layer.name for layer in observations[-1].layers]
+    means = {name: _mean(name, observations) for name in names}
     found = [
         _overflows(means),
         *_updates(means, rounding),
@@ -48,14 +50,8 @@ def findings(observations: Sequence[Observation], rounding: str | None) -> list[
     return [line for line in found if line]
 
 
-def _layers(observations: Sequence[Observation]) -> tuple[Layer, ...]:
-    return observations[-1].layers
-
-
 def _mean(name: str, observations: Sequence[Observation]) -> dict[str, float]:
     """The mean of each share of a layer over the epochs where it has one."""
-    from keras16.callbacks._counts import SHARES
-
     same = [x for one in observations for x in one.layers if x.name == name]
     known = {
         share: [y for x in same if (y := getattr(x, share)) is not None]
@@ -64,9 +60,7 @@ def _mean(name: str, observations: Sequence[Observation]) -> dict[str, float]:
     return {share: sum(v) / len(v) for share, v in known.items() if v}
 
 
-def _worst(
-    means: dict[str, dict[str, float]], share: str, limit: float
-) -> tuple[float, str, str] | None:
+def _worst(means: Means, share: str, limit: float) -> tuple[float, str, str] | None:
     """The largest mean from a limit on: itself, its layer, and in how many others."""
     above = {name: x[share] for name, x in means.items() if x.get(share, 0) >= limit}
     if not above:
@@ -78,18 +72,18 @@ def _worst(
     return above[name], name, also
 
 
-def _overflows(means: dict[str, dict[str, float]]) -> str:
+def _overflows(means: Means) -> str:
     worst = _worst(means, "overflows", 1e-12)
     if worst is None:
         return ""
     share, name, also = worst
     return (
-        f"{_percent(share)} of the gradients of {name} are infinite or NaN{also}: use a "
-        "smaller learning rate, or --precision bf16, whose range is float32's."
+        f"{_percent(share)} of the gradients of {name} are infinite or NaN{also}: "
+        "use a smaller learning rate, or --precision bf16, whose range is float32's."
     )
 
 
-def _updates(means: dict[str, dict[str, float]], rounding: str | None) -> list[str]:
+def _updates(means: Means, rounding: str | None) -> list[str]:
     if rounding == "stochastic":
         return []
     worst = _worst(means, "lost_updates", LOST_UPDATES)
@@ -110,7 +104,7 @@ def _rounded_better(rounding: str | None) -> str:
     return 'use --rounding kahan (in a script: rounding="kahan"), or '
 
 
-def _quality(means: dict[str, dict[str, float]], rounding: str | None) -> str:
+def _quality(means: Means, rounding: str | None) -> str:
     away = {n: {"away": abs(x.get("descent_quality", 1) - 1)} for n, x in means.items()}
     worst = _worst(away, "away", DESCENT_QUALITY)
     if worst is None:
@@ -122,7 +116,7 @@ def _quality(means: dict[str, dict[str, float]], rounding: str | None) -> str:
     )
 
 
-def _second_moments(means: dict[str, dict[str, float]], rounding: str | None) -> str:
+def _second_moments(means: Means, rounding: str | None) -> str:
     worst = _worst(means, "zero_second_moments", ZERO_SECOND_MOMENTS)
     if worst is None:
         return ""
@@ -139,7 +133,7 @@ def _second_moments(means: dict[str, dict[str, float]], rounding: str | None) ->
     )
 
 
-def _gradients(means: dict[str, dict[str, float]]) -> list[str]:
+def _gradients(means: Means) -> list[str]:
     worst = _worst(means, "zero_gradients", ZERO_GRADIENTS)
     if worst is None:
         return [_subnormal(means)]
@@ -155,7 +149,7 @@ def _gradients(means: dict[str, dict[str, float]]) -> list[str]:
     ]
 
 
-def _subnormal(means: dict[str, dict[str, float]]) -> str:
+def _subnormal(means: Means) -> str:
     worst = _worst(means, "subnormal_gradients", SUBNORMAL_GRADIENTS)
     if worst is None:
         return ""

@@ -128,11 +128,13 @@ def _batches(x: Any, y: Any, size: int | None, count: int) -> Iterator[tuple[Any
     length = len(keras.tree.flatten(x)[0])
     size = min(size or length, length)
     for start in range(0, min(count * size, length - size + 1), size):
-        rows = slice(start, start + size)
-        yield tuple(
-            keras.tree.map_structure(lambda a: np.asarray(a[rows]), each)
-            for each in (x, y)
-        )
+        yield _rows(x, start, size), _rows(y, start, size)
+
+
+def _rows(data: Any, start: int, size: int) -> Any:
+    return keras.tree.map_structure(
+        lambda array: np.asarray(array[start : start + size]), data
+    )
 
 
 def _tensors(data: Any) -> Any:

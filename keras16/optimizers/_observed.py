@@ -59,12 +59,13 @@ def observe(
 def _sixteen(
     optimizer: Any, gradients: Sequence[Any], variables: Sequence[Any]
 ) -> Iterator[Observed]:
-    word = ops.convert_to_tensor(word_of(optimizer.learning_rate))
+    word = bits.read(word_of(optimizer.learning_rate))
     clipped = optimizer._clip_gradients([private.dense(g) for g in gradients])
     raw = {id(v): g for v, g in zip(variables, gradients, strict=True)}
     used = {id(v): g for v, g in zip(variables, clipped, strict=True)}
     for group in optimizer.groups(variables):
-        steps = _group_step(optimizer, group, word, [used[id(v)] for v in group.variables])
+        found = [used[id(v)] for v in group.variables]
+        steps = _group_step(optimizer, group, word, found)
         for variable, intended, applied in zip(group.variables, *steps, strict=True):
             yield Observed(
                 variable,
