@@ -140,7 +140,7 @@ def watched(make, precision="16"):
 
 
 def stochastic():
-    return optimizers.Adam(1e-3, rounding="stochastic", seed=5)
+    return optimizers.SGD(1e-2, momentum=0.9, rounding="stochastic", seed=5)
 
 
 def test_training_is_bit_for_bit_the_one_without_a_monitor():
