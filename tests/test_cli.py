@@ -59,6 +59,13 @@ USER_ERRORS = {
     "audit --epochs 3": "--epochs",
     "ui --port 0": "'--port'",
     "ui --tracking-uri sqlite:///no/such.db": "no run to show",
+    "tune-epsilon --epsilons 1e-3,x": "'--epsilons'",
+    "tune-epsilon --epsilons 0": "'--epsilons'",
+    "tune-epsilon --from 1 --to 0.1": "from 1 to 0.1",
+    "tune-epsilon --seeds 0": "'--seeds'",
+    "tune-epsilon --margin -1": "'--margin'",
+    "tune-epsilon --seed 3": "--seed",
+    "tune-epsilon --figure curve.txt": "curve.txt",
     "trian": "'trian'",
     "--nope": "--nope",
 }

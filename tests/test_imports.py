@@ -56,6 +56,7 @@ LAYERS = (
     },
     {"assembly"},
     {"training"},
+    {"tuning"},
     {"report"},
     {"tracking"},
     {"pipelines"},
