@@ -58,7 +58,8 @@ class Row:
         mean: Of those; None where none finished.
         deviation: Their standard deviation; None below two.
         difference: Mean over the seeds of accuracy less float32's at the same seed.
-        standard_error: Of that mean; None below two seeds.
+        standard_error: Of that mean: what the seeds show, and no less than so many
+            validation examples allow.
         diverged: Trials that became NaN or infinite.
         verdict: "as float32", "worse", either with "unclear, " before it,
             "diverged", or "" where a trial is still missing.
@@ -85,9 +86,12 @@ class Sweep:
 
     An epsilon trains as well as float32 where no seed diverges and the mean of its
     validation accuracy is at most `margin` below the mean of float32's, over the same
-    seeds (the same initial weights, data order and held-out part). With two seeds or
-    more, a verdict whose distance from that limit is less than one standard error of
-    the mean difference is called unclear.
+    seeds (the same initial weights, data order and held-out part). A verdict whose
+    distance from that limit is less than one standard error of the mean difference is
+    called unclear. Two seeds may agree by chance, so the error is at least the one
+    that two models have which differ on as few examples as the difference needs.
+
+    Source of the last: McNemar, Psychometrika 12 (1947).
 
     Attributes:
         run: What is tuned; its epsilon and seed are replaced.
@@ -143,7 +147,7 @@ class Sweep:
         diverged = sum(t.status == "failed" for t in own)
         mean = statistics.fmean(found.values()) if found else None
         difference = statistics.fmean(differences) if differences else None
-        error = _standard_error(differences)
+        error = self._standard_error(differences)
         return Row(
             epsilon=epsilon,
             accuracies=tuple(found.values()),
@@ -159,6 +163,14 @@ class Sweep:
         for trial in self.baseline:
             if trial.run.seed in found and trial.val_accuracy is not None:
                 yield found[trial.run.seed] - trial.val_accuracy
+
+    def _standard_error(self, differences: Sequence[float]) -> float | None:
+        if not differences:
+            return None
+        count, seeds = self.baseline[0].validation_examples, len(differences)
+        apart = max(abs(statistics.fmean(differences)), 1 / count)
+        seen = (_deviation(differences) or 0.0) / math.sqrt(seeds)
+        return max(seen, math.sqrt(apart / (count * seeds)))
 
     def _verdict(
         self, trials: int, diverged: int, difference: float | None, error: float | None
@@ -359,8 +371,3 @@ def trained(run: Run) -> Trial:
 
 def _deviation(values: Sequence[float]) -> float | None:
     return statistics.stdev(values) if len(values) > 1 else None
-
-
-def _standard_error(values: Sequence[float]) -> float | None:
-    deviation = _deviation(values)
-    return None if deviation is None else deviation / math.sqrt(len(values))

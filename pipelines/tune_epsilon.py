@@ -180,6 +180,7 @@ class Job:
         """Trains, recording each trial as it ends, then records what it came to."""
         from keras16 import tuning
 
+        import_tensorflow()  # the record's reports import Keras here, too
         start = functools.partial(tuning.Worker, before=import_tensorflow)
         with contextlib.ExitStack() as record:
             for sweep in tuning.sweep(self.sweep, stop=stop.event, start=start):

@@ -45,6 +45,9 @@ class Tracked:
     def epoch(self, record):
         self.told.append(record.epoch)
 
+    def monitored(self, observation):
+        self.told.append(observation)
+
     def finished(self, result, model_path):
         self.told.append((result.status, model_path and model_path.is_file()))
 

@@ -302,6 +302,21 @@ def test_train_saves_then_records_then_sums_up(train, tmp_path):
     assert done.stdout.endswith("Browse the run: 0123abcd\n")
 
 
+def test_what_the_monitor_found_is_recorded_and_shown(train):
+    def fit(run, observer, stop, monitor):
+        assert monitor
+        ended = fake_training.result(run)
+        observer.started(run, ended.model, 31)
+        observer.monitored("seen")
+        return dataclasses.replace(ended, findings=("41 % are lost.",))
+
+    done = train("--monitor", fit=fit)
+    assert "\n41 % are lost.\n" in done.stdout
+    assert "seen" in done.tracked.told
+    printed = json.loads(train("--monitor", "--json", fit=fit).stdout)
+    assert printed["findings"] == ["41 % are lost."]
+
+
 def test_progress_goes_to_standard_error_and_can_be_silenced(train):
     assert "epoch 2/7: loss 0.5000, accuracy 90.00 %" in train("--epochs", "7").stderr
     assert train("--quiet").stderr == "a library prints on standard output\n"

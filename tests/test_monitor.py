@@ -1,5 +1,6 @@
 """PrecisionMonitor: right counts, right words, and no trace left in the training."""
 
+import dataclasses
 import functools
 
 import keras
@@ -8,8 +9,13 @@ import pytest
 from runs import few, fresh, trained, uncompiled, weights
 
 import keras16
-from keras16 import layers, losses, metrics, optimizers, training
-from keras16.callbacks import PrecisionMonitor, _counts, _findings
+from keras16 import layers, losses, metrics, optimizers, tracking, training
+from keras16.callbacks import (
+    PrecisionMonitor,
+    _counts,
+    _findings,
+    precision_monitor,
+)
 from keras16.numerics import softfloat
 from keras16.optimizers import _observed
 from keras16.study import Run
@@ -47,15 +53,21 @@ def net():
     )
 
 
-def fitted(optimizer, monitor=None, epochs=2):
-    """A model of `net` after a plain `fit`."""
+def compiled(optimizer):
+    """A model of `net`, its variables all there."""
     model = net()
     loss = losses.SparseCategoricalCrossentropy(from_logits=True)
     accuracy = metrics.SparseCategoricalAccuracy()
     model.compile(optimizer, loss, metrics=[accuracy], jit_compile=False)
-    called = [monitor] if monitor else []
-    model.fit(X, Y, batch_size=32, epochs=epochs, verbose=0, callbacks=called)
+    model.optimizer.build(model.trainable_variables)
     return model
+
+
+def fit(model, *callbacks):
+    """Two epochs, and every variable of the training after them."""
+    settings = {"batch_size": 32, "epochs": 2, "verbose": 0, "shuffle": False}
+    model.fit(X, Y, callbacks=list(callbacks), **settings)
+    return values(model)
 
 
 def values(model):
@@ -132,11 +144,21 @@ def test_software_floats_on_the_host():
 
 @functools.cache
 def watched(make, precision="16"):
-    """(monitor, model) of a fit; `make` gives its optimizer."""
+    """(monitor, model, variables without a monitor, variables with it) of a fit.
+
+    Both fits start from the same variables and run the same compiled step.
+
+    Args:
+        make: Gives the optimizer.
+        precision: In use meanwhile.
+    """
     with fresh():
         keras16.use(precision)
+        model = compiled(make())
+        with precision_monitor.undone(model):
+            without = fit(model)
         monitor = PrecisionMonitor(X, Y, batch_size=32, batches=2, verbose=0)
-        return monitor, fitted(make(), monitor)
+        return monitor, model, without, fit(model, monitor)
 
 
 def stochastic():
@@ -144,23 +166,21 @@ def stochastic():
 
 
 def test_training_is_bit_for_bit_the_one_without_a_monitor():
-    keras16.use("16")
-    without = values(fitted(stochastic()))
-    _, model = watched(stochastic)
+    _, _, without, with_monitor = watched(stochastic)
     assert len(without) > 20
-    for one, other in zip(values(model), without, strict=True):
+    for one, other in zip(without, with_monitor, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_the_optimizer_is_left_as_it_was():
     """Nothing of the observed step can get into the step that is trained."""
-    monitor, model = watched(stochastic)
+    monitor, model, *_ = watched(stochastic)
     assert len(monitor.history) == 2
     assert "apply" not in vars(model.optimizer)
 
 
 def test_every_layer_has_its_numbers_each_epoch():
-    monitor, _ = watched(stochastic)
+    monitor, *_ = watched(stochastic)
     for number, seen in enumerate(monitor.history, 1):
         assert seen.epoch == number
         names = [layer.name for layer in seen.layers]
@@ -179,7 +199,7 @@ def stock():
 @pytest.mark.parametrize("precision", ["32", "mixed"])
 def test_wide_weights_lose_nothing(precision):
     make = stock if precision == "mixed" else lambda: optimizers.SGD(1e-4)
-    monitor, _ = watched(make, precision)
+    monitor, *_ = watched(make, precision)
     model = monitor.history[-1].model
     assert model.lost_updates < 0.01
     assert model.descent_quality == pytest.approx(1, abs=1e-3)
@@ -327,3 +347,31 @@ def test_the_end_of_a_training_prints_the_findings(capsys):
     monitor.verbose = 0
     monitor.on_train_end()
     assert capsys.readouterr().out == ""
+
+
+# The record
+
+
+class Client:
+    """Takes what MLflow's own takes."""
+
+    def __init__(self):
+        self.batches = []
+
+    def log_batch(self, run_id, metrics):
+        assert len(metrics) <= 1000
+        self.batches.append([(each.key, each.value, each.step) for each in metrics])
+
+
+def test_layers_of_a_deep_net_are_recorded_in_batches():
+    layer = seen(lost_updates=0.5)[0].model
+    deep = [dataclasses.replace(layer, name=f"dense_{i}") for i in range(250)]
+    tracked = tracking.Tracked(Run(), "sqlite:///no.db", "experiment", "name")
+    tracked.run_id, tracked._client = "1", Client()
+    tracked.monitored(_counts.Observation(3, tuple(deep), layer))
+    assert tracked.problem == ""
+    first, second = tracked._client.batches
+    assert len(first) == 1000
+    assert ("monitor/dense_0/lost_updates", 0.5, 3) in first
+    assert ("monitor/dense_249/descent_quality", 1.0, 3) in second
+    assert not any("second_moments" in name for name, *_ in first)  # it has none
