@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import os
 import pathlib
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,19 @@ from keras16.errors import UserError
 from keras16.study import Run, short_name
 
 from ._options import Number, json_option, run_options, tracking_uri_option
-from ._quiet import import_tensorflow, results_only
+from ._quiet import (
+    LEVEL,
+    import_tensorflow,
+    import_tensorflow_in_child,
+    results_only,
+)
 from ._stopping import StopOnSignal
 
 if TYPE_CHECKING:
     from keras16.tracking import Tracked
     from keras16.tuning import Sweep, Trial
+
+STOPPING = b"\nkeras16: stopping; what was trained so far is kept. Again to abort.\n"
 
 
 class Epsilons(click.ParamType):
@@ -138,7 +146,7 @@ def command(
 
     grid = epsilons or tuning.grid(lowest, highest, per_decade)
     plan = tuning.Sweep(Run(**fields), grid, tuple(range(seeds)), margin / 100)
-    with results_only(), StopOnSignal() as stop:
+    with results_only(), StopOnSignal(STOPPING) as stop:
         job = Job(plan, store_uri(tracking_uri), experiment, figure, quiet)
         job.run(stop)
     click.echo(job.as_json() if as_json else job.as_text())
@@ -180,8 +188,10 @@ class Job:
         """Trains, recording each trial as it ends, then records what it came to."""
         from keras16 import tuning
 
+        asked_for_all = LEVEL in os.environ
+        before = import_tensorflow if asked_for_all else import_tensorflow_in_child
         import_tensorflow()  # the record's reports import Keras here, too
-        start = functools.partial(tuning.Worker, before=import_tensorflow)
+        start = functools.partial(tuning.Worker, before=before)
         with contextlib.ExitStack() as record:
             for sweep in tuning.sweep(self.sweep, stop=stop.event, start=start):
                 self.sweep = sweep

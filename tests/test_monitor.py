@@ -78,10 +78,11 @@ def values(model):
 # One step
 
 
-def test_an_update_below_half_a_last_place_is_lost_and_kahan_keeps_it():
-    gradient = np.full(64, 0.01)
-    nearest = layer_of(optimizers.SGD(0.01), np.ones(64), gradient)
-    kahan = layer_of(optimizers.SGD(0.01, rounding="kahan"), np.ones(64), gradient)
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_an_update_below_half_a_last_place_is_lost_and_kahan_keeps_it(dtype):
+    given = np.ones(64), np.full(64, 0.01), dtype
+    nearest = layer_of(optimizers.SGD(0.01), *given)
+    kahan = layer_of(optimizers.SGD(0.01, rounding="kahan"), *given)
     assert (nearest.lost_updates, nearest.descent_quality) == (1.0, 0.0)
     assert kahan.lost_updates == 0
     assert kahan.descent_quality == pytest.approx(1, abs=1e-3)

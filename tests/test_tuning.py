@@ -215,6 +215,7 @@ def test_verdict_says_range_criterion_and_resolution():
     assert "within 0.5 points of float32's mean" in words
     assert "2 seeds" in words
     assert "400 validation examples has a standard error of 1.04 points" in words
+    assert words.startswith("Stopped after 8 of 10 trainings. ")
     assert "No epsilon" in epsilons.verdict(swept({1e-4: (0.5, 0.5)}))
 
 
@@ -239,11 +240,22 @@ def test_a_figure_of_a_sweep_that_was_stopped_at_once():
 # All of it
 
 
+NET = """
+import keras
+
+
+def build(input_shape, classes):
+    layers = [keras.Input(input_shape), keras.layers.Flatten()]
+    return keras.Sequential([*layers, keras.layers.Dense(classes)])
+"""
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # MLflow's SQLAlchemy
 def test_a_small_sweep_in_processes_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text(NET)
     line = (
-        "tune-epsilon --precision 16-plain --model dnn --epochs 1 --seeds 1 "
+        "tune-epsilon --precision 16-plain --model net.py:build --epochs 1 --seeds 1 "
         "--validation 0.5 --batch-size 500 --epsilons 1e-10,1e-3 --margin 100 "
         "--figure f.png --json"
     )

@@ -24,7 +24,9 @@ class PrecisionMonitor(keras.callbacks.Callback):
     rounding (keras16's optimizers) or beside a float64 twin (any other). Afterwards
     every weight, slot, metric and random seed is put back, so that the training is
     bit for bit the one without it, and the training step itself is left alone.
-    A sample weight or class weight of `fit` is not known here.
+    It is the step that would come next: after the last epoch of a schedule that ends
+    at 0 nothing is meant and so nothing can be lost. A sample weight or class weight
+    of `fit` is not known here.
 
     Args:
         x, y: Examples that steps are taken on: the training set, or some of it.

@@ -40,13 +40,22 @@ def verdict(sweep: Sweep) -> str:
         f"within {100 * sweep.margin:g} points of float32's mean validation accuracy "
         f"({units.percent(sweep.baseline_mean)}, {seeds})"
     )
+    done = stopped(sweep)
     if found is None:
-        return f"No epsilon of the grid trains {against}. {resolution(sweep)}".strip()
+        words = f"{done}No epsilon of the grid trains {against}."
+        return f"{words} {resolution(sweep)}".strip()
     name = f"{sweep.run.optimizer} at precision {sweep.run.precision}"
     return (
-        f"Epsilon from {found[0]:g} to {found[1]:g} trains {name} {against}. "
+        f"{done}Epsilon from {found[0]:g} to {found[1]:g} trains {name} {against}. "
         f"{resolution(sweep)}"
     ).strip()
+
+
+def stopped(sweep: Sweep) -> str:
+    """How many trainings there were of those planned; "" where it is all of them."""
+    done = len(sweep.baseline) + len(sweep.trials)
+    whole = len(sweep.seeds) * (1 + len(sweep.epsilons))
+    return "" if done == whole else f"Stopped after {done} of {whole} trainings. "
 
 
 def resolution(sweep: Sweep) -> str:
