@@ -337,7 +337,7 @@ def test_one_layer_stands_for_many_and_epochs_are_averaged():
     ]
     (line,) = _findings.findings(epochs, "kahan")
     assert line.startswith("60 % of the updates of b are lost")
-    assert "(and many in 1 other layer)" in line
+    assert "(and in 1 other layer)" in line
 
 
 def test_the_end_of_a_training_prints_the_findings(capsys):

@@ -68,7 +68,7 @@ def _worst(means: Means, share: str, limit: float) -> tuple[float, str, str] | N
     name = max(above, key=lambda each: above[each])
     others = len(above) - 1
     layers = "layer" if others == 1 else "layers"
-    also = f" (and many in {others} other {layers})" if others else ""
+    also = f" (and in {others} other {layers})" if others else ""
     return above[name], name, also
 
 
