@@ -16,6 +16,7 @@ from keras16 import registration
 
 if TYPE_CHECKING:
     from keras16 import (
+        callbacks,
         constraints,
         initializers,
         layers,
@@ -36,6 +37,7 @@ __version__ = "0.1.0"
 PUBLIC = {
     "Run": "keras16.study",
     "audit": "keras16.audit",
+    "callbacks": "keras16.callbacks",
     "constraints": "keras16.constraints",
     "convert": "keras16.convert",
     "fit": "keras16.training",
@@ -52,6 +54,7 @@ __all__ = [
     "Run",
     "__version__",
     "audit",
+    "callbacks",
     "constraints",
     "convert",
     "fit",

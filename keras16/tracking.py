@@ -26,11 +26,14 @@ from keras16.study import Run
 if TYPE_CHECKING:
     import keras
 
+    from keras16.callbacks._counts import Observation
     from keras16.data import Dataset
     from keras16.training import Epoch, Result
+    from keras16.tuning import Trial
 
 __all__ = ["Tracked", "store_uri", "track", "ui_command", "verdict", "where"]
 
+LARGEST_BATCH = 1000  # metrics that a store of MLflow's takes at once
 STATUS = {"finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
 
 # Set unless the user has, while MLflow is at work; telemetry would ask the network.
@@ -57,6 +60,7 @@ def track(
     uri: str | None = None,
     experiment: str = "keras16",
     run_name: str | None = None,
+    parent: str = "",
 ) -> Iterator[Tracked]:
     """Opens a run in MLflow, and closes it with the status that it ended with.
 
@@ -67,6 +71,7 @@ def track(
         uri: Of the store; None: MLFLOW_TRACKING_URI, else mlruns/ right here.
         experiment: Created where there is none of that name.
         run_name: None takes the run's own name.
+        parent: The id of the run that this one is a part of, if any.
 
     Yields:
         What is told of the run while it lasts.
@@ -74,7 +79,8 @@ def track(
     Raises:
         UserError: The URI is none of a store. A store that fails raises nothing.
     """
-    tracked = Tracked(run, store_uri(uri), experiment, run_name or run.name)
+    name = run_name or run.name
+    tracked = Tracked(run, store_uri(uri), experiment, name, parent)
     tracked.open()
     try:
         yield tracked
@@ -98,7 +104,9 @@ class Tracked:
         status: What the run will be closed with: "FINISHED" until told otherwise.
     """
 
-    def __init__(self, run: Run, uri: str, experiment: str, run_name: str) -> None:
+    def __init__(
+        self, run: Run, uri: str, experiment: str, run_name: str, parent: str = ""
+    ) -> None:
         """Holds what is needed; nothing is recorded before `open`."""
         self.uri = uri
         self.run_id = ""
@@ -108,6 +116,7 @@ class Tracked:
         self._run = run
         self._experiment = experiment
         self._run_name = run_name
+        self._parent = {"mlflow.parentRunId": parent} if parent else {}
         self._has_dataset = False
         self._recorded: set[str] = set()  # names of parameters
         self._pending: list[Callable[[], None]] = []
@@ -154,6 +163,42 @@ class Tracked:
         """An epoch is trained and validated."""
         values = record.epoch_metrics(ended)
         self._record(lambda: self._metrics(values, step=ended.epoch))
+
+    def monitored(self, observation: Observation) -> None:
+        """The monitor has seen a step after an epoch."""
+        values = observation.metrics()
+        self._record(lambda: self._metrics(values, step=observation.epoch))
+
+    def told(
+        self,
+        metrics: Mapping[str, float | None],
+        tags: Mapping[str, str] | None = None,
+        step: int = 0,
+    ) -> None:
+        """Numbers and words of any kind.
+
+        Args:
+            metrics: By name; those that are None are left out.
+            tags: By name.
+            step: Of the metrics.
+        """
+        self._record(lambda: self._metrics(metrics, step=step))
+        if tags:
+            self._record(lambda: self._tags(tags))
+
+    def files(self, write: Callable[[pathlib.Path], None]) -> None:
+        """Files of any kind.
+
+        Args:
+            write: Writes them into the empty folder that it is given.
+        """
+
+        def logged() -> None:
+            with tempfile.TemporaryDirectory() as folder:
+                write(pathlib.Path(folder))
+                self._client.log_artifacts(self.run_id, folder)
+
+        self._record(logged)
 
     def finished(self, result: Result, model_path: str | os.PathLike | None) -> None:
         """The run has ended, one way or another; what failed before is tried again.
@@ -217,8 +262,9 @@ class Tracked:
         create_database(self.uri)
         self._client = MlflowClient(self.uri, registry_uri=self.uri)
         self.experiment_id = self._find_experiment()
+        tags = {**record.run_tags(self._run), **self._parent}
         created = self._client.create_run(
-            self.experiment_id, tags=record.run_tags(self._run), run_name=self._run_name
+            self.experiment_id, tags=tags, run_name=self._run_name
         )
         self.run_id = created.info.run_id
 
@@ -249,7 +295,9 @@ class Tracked:
             for name, value in values.items()
             if value is not None
         ]
-        self._client.log_batch(self.run_id, metrics=metrics)
+        for start in range(0, len(metrics), LARGEST_BATCH):
+            batch = metrics[start : start + LARGEST_BATCH]
+            self._client.log_batch(self.run_id, metrics=batch)
 
     def _tags(self, tags: Mapping[str, str]) -> None:
         from mlflow.entities import RunTag
@@ -303,6 +351,14 @@ class Tracked:
             raise
         self._client.finalize_logged_model(model.model_id, "READY")
         self._metrics(record.run_metrics(result, path), model_id=model.model_id)
+
+
+def record_trial(tracked: Tracked, trial: Trial) -> None:
+    """Records one training of a sweep, epoch by epoch, and how it ended."""
+    for epoch, (loss, accuracy) in enumerate(trial.epochs, 1):
+        tracked.told({"val_loss": loss, "val_accuracy": accuracy}, step=epoch)
+    tracked.told({"median_epoch_seconds": trial.seconds}, {"cause": trial.cause})
+    tracked.status = STATUS[trial.status]
 
 
 def create_database(uri: str) -> None:

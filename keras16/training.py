@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import keras
 
     from keras16.audit import AuditReport
+    from keras16.callbacks._counts import Observation
     from keras16.data import Dataset
 
 # A call of the compiled loop lasts about this long: often enough for a display
@@ -69,6 +70,8 @@ class Result:
         peak_memory_bytes: Peak resident memory of this process (host), or of the
             device where it has a counter.
         parameters: Weights of the model, trainable or not.
+        observations: What the monitor saw after each epoch; none without one.
+        findings: What it found wrong and what would mend it, a line each.
     """
 
     run: Run
@@ -88,6 +91,8 @@ class Result:
     optimizer_bytes: int
     peak_memory_bytes: int
     parameters: int
+    observations: tuple[Observation, ...] = ()
+    findings: tuple[str, ...] = ()
 
 
 class Observer(Protocol):
@@ -102,6 +107,9 @@ class Observer(Protocol):
     def epoch_ended(self, record: Epoch, model: keras.Model) -> None:
         """An epoch is trained and validated."""
 
+    def monitored(self, observation: Observation) -> None:
+        """The monitor, where there is one, has seen a step after an epoch."""
+
 
 class _Silent:
     """An observer that is told and says nothing."""
@@ -113,6 +121,9 @@ class _Silent:
         """Says nothing."""
 
     def epoch_ended(self, record: Epoch, model: keras.Model) -> None:
+        """Says nothing."""
+
+    def monitored(self, observation: Observation) -> None:
         """Says nothing."""
 
 
@@ -184,6 +195,7 @@ def fit(
     observer: Observer | None = None,
     stop: Any = None,
     audit: bool = True,
+    monitor: bool = False,
 ) -> Result:
     """Trains one run.
 
@@ -193,6 +205,8 @@ def fit(
         stop: A `threading.Event`; once set, training ends after the steps in hand
             and the result has status "killed".
         audit: Whether to audit the training step (adds a trace of it).
+        monitor: Whether a `callbacks.PrecisionMonitor` observes a step on the first
+            batch after each epoch, outside of the training and of its clock.
 
     Returns:
         The result; its status says whether the run finished, failed or was killed.
@@ -200,14 +214,17 @@ def fit(
     Raises:
         UserError: The run can't be started as it was asked for.
     """
-    return _Fit(prepare(run), observer or _Silent(), stop).result(audit)
+    return _Fit(prepare(run), observer or _Silent(), stop, monitor).result(audit)
 
 
 class _Fit:
     """One training run in progress."""
 
-    def __init__(self, prepared: Prepared, observer: Observer, stop: Any) -> None:
+    def __init__(
+        self, prepared: Prepared, observer: Observer, stop: Any, monitor: bool
+    ) -> None:
         from keras16 import backend
+        from keras16.callbacks import PrecisionMonitor
         from keras16.metrics import mean
 
         self.prepared, self.observer, self.stop = prepared, observer, stop
@@ -224,6 +241,9 @@ class _Fit:
             stop=lambda: mean.not_finite(self.cross_entropy),
             compiled=bool(self.model.jit_compile),
         )
+        self.monitor = PrecisionMonitor(*prepared.batch) if monitor else None
+        if self.monitor is not None:
+            self.monitor.set_model(self.model)
         self.epochs: list[Epoch] = []
         self.step_seconds = 0.0
 
@@ -282,6 +302,8 @@ class _Fit:
             record = self._record(epoch, seconds)
             self.epochs.append(record)
             self.observer.epoch_ended(record, self.model)
+            if self.monitor is not None:
+                self.observer.monitored(self.monitor.observe(epoch))
             if record.val_loss is not None and not math.isfinite(record.val_loss):
                 return "failed", self._cause(epoch, done)
             if self._asked_to_stop() and epoch < self.run.epochs:
@@ -397,6 +419,8 @@ class _Fit:
             optimizer_bytes=measure.optimizer_bytes(self.model.optimizer),
             peak_memory_bytes=measure.peak_memory_bytes(),
             parameters=measure.parameters(self.model),
+            observations=tuple(self.monitor.history) if self.monitor else (),
+            findings=tuple(self.monitor.findings) if self.monitor else (),
         )
 
 

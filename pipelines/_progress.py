@@ -13,6 +13,7 @@ from keras16.study import Run
 if TYPE_CHECKING:
     import keras
 
+    from keras16.callbacks._counts import Observation
     from keras16.training import Epoch, Observer
 
 
@@ -40,6 +41,9 @@ class Silent:
 
     def epoch_ended(self, record: Epoch, model: keras.Model) -> None:
         """An epoch is trained and validated."""
+
+    def monitored(self, observation: Observation) -> None:
+        """The monitor has seen a step: told at the end."""
 
 
 class Lines(Silent):
@@ -134,6 +138,11 @@ class Both:
         """An epoch is trained and validated."""
         for each in self.observers:
             each.epoch_ended(*told)
+
+    def monitored(self, *told: Any) -> None:
+        """The monitor has seen a step."""
+        for each in self.observers:
+            each.monitored(*told)
 
 
 def starting_line(run: Run, model: keras.Model, steps_per_epoch: int) -> str:

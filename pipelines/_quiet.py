@@ -40,6 +40,12 @@ def import_tensorflow() -> None:
         importlib.import_module("tensorflow")
 
 
+def import_tensorflow_in_child() -> None:
+    """The same in a process that inherits the level which `import_tensorflow` set."""
+    os.environ.pop(LEVEL, None)
+    import_tensorflow()
+
+
 @contextlib.contextmanager
 def held_back_stderr() -> Iterator[None]:
     """Drops what C++ writes on standard error; shows it all where the block fails."""

@@ -15,11 +15,13 @@ class StopOnSignal:
     """A context in which the first signal sets `event` and the second one kills.
 
     Attributes:
+        message: Written to standard error by the first signal.
         event: Set by the first SIGINT or SIGTERM.
         signal_number: That signal; None before it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, message: bytes = MESSAGE) -> None:
+        self.message = message
         self.event = threading.Event()
         self.signal_number: int | None = None
 
@@ -48,4 +50,4 @@ class StopOnSignal:
         # The system's own handlers end the process even inside a long C++ call.
         for each in SIGNALS:
             signal.signal(each, signal.SIG_DFL)
-        os.write(2, MESSAGE)  # print() may not be called inside a handler
+        os.write(2, self.message)  # print() may not be called inside a handler

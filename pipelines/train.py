@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import math
 import pathlib
@@ -20,6 +21,7 @@ from ._stopping import StopOnSignal
 if TYPE_CHECKING:
     import keras
 
+    from keras16.callbacks._counts import Observation
     from keras16.tracking import Tracked
     from keras16.training import Epoch, Result
 
@@ -58,6 +60,12 @@ RESULT_FIELDS = (
     show_default=True,
     help="Where the trained model goes, as RUN_NAME-TIME.keras.",
 )
+@click.option(
+    "--monitor",
+    is_flag=True,
+    help="After each epoch record gradients, lost updates and second moments of each "
+    "layer; say what is wrong.",
+)
 @json_option
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def command(
@@ -65,6 +73,7 @@ def command(
     experiment: str,
     run_name: str | None,
     output: pathlib.Path,
+    monitor: bool,
     as_json: bool,
     quiet: bool,
     **fields: Any,
@@ -86,7 +95,7 @@ def command(
     run = Run(**fields)
     with results_only(), StopOnSignal() as stop:
         job = Job(run, tracking_uri, experiment, run_name or run.name, output)
-        job.train(stop, quiet)
+        job.train(stop, quiet, monitor)
     click.echo(job.as_json() if as_json else job.as_text())
     raise SystemExit(job.exit_code(stop))
 
@@ -123,7 +132,7 @@ class Job:
         self.problem = ""
         self.told = ""
 
-    def train(self, stop: StopOnSignal, quiet: bool) -> None:
+    def train(self, stop: StopOnSignal, quiet: bool, monitor: bool) -> None:
         """Trains, then saves the model, then records what there is to record."""
         with contextlib.ExitStack() as record:
             with _progress.observer(quiet) as progress:
@@ -131,7 +140,9 @@ class Job:
                 from keras16 import training
 
                 both = _progress.Both(Recorder(self, record, quiet), progress)
-                self.result = training.fit(self.run, observer=both, stop=stop.event)
+                self.result = training.fit(
+                    self.run, observer=both, stop=stop.event, monitor=monitor
+                )
             self._save()
             self.tracked.finished(self.result, self.model_path)
         self._say_what_went_wrong()
@@ -166,6 +177,7 @@ class Job:
             (
                 rendered(table.summary(self.result)),
                 verdict(self.result),
+                *self.result.findings,
                 f"Model: {model}",
                 self.tracked.where,
             )
@@ -184,6 +196,10 @@ class Job:
                     "file_bytes": path.stat().st_size if path else None,
                     "wide_tensors": audit.wide_tensors if audit else None,
                     "history": [vars(epoch) for epoch in self.result.epochs],
+                    "monitor": [
+                        dataclasses.asdict(one) for one in self.result.observations
+                    ],
+                    "findings": self.result.findings,
                     "model_file": str(path) if path else None,
                     "tracking_uri": self.store,
                     "recorded": not self.tracked.problem,
@@ -248,6 +264,10 @@ class Recorder:
     def epoch_ended(self, record: Epoch, model: keras.Model) -> None:
         """An epoch is trained and validated."""
         self.job.tracked.epoch(record)
+
+    def monitored(self, observation: Observation) -> None:
+        """The monitor has seen a step."""
+        self.job.tracked.monitored(observation)
 
 
 def say(line: str) -> None:

@@ -45,6 +45,9 @@ class Tracked:
     def epoch(self, record):
         self.told.append(record.epoch)
 
+    def monitored(self, observation):
+        self.told.append(observation)
+
     def finished(self, result, model_path):
         self.told.append((result.status, model_path and model_path.is_file()))
 
@@ -92,7 +95,7 @@ def result(run, status="finished", cause="", model=None, loss=0.5):
 def fit_with(**given):
     """A stand-in for `training.fit`, told of its observer as the real one tells."""
 
-    def fit(run, observer, stop):
+    def fit(run, observer, stop, monitor):
         ended = result(run, **given)
         observer.started(run, ended.model, 31)
         for record in ended.epochs:

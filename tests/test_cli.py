@@ -27,6 +27,7 @@ EXTRAS = {
     "experiment",
     "run_name",
     "output",
+    "monitor",
     "as_json",
     "quiet",
 }
@@ -58,6 +59,13 @@ USER_ERRORS = {
     "audit --epochs 3": "--epochs",
     "ui --port 0": "'--port'",
     "ui --tracking-uri sqlite:///no/such.db": "no run to show",
+    "tune-epsilon --epsilons 1e-3,x": "'--epsilons'",
+    "tune-epsilon --epsilons 0": "'--epsilons'",
+    "tune-epsilon --from 1 --to 0.1": "from 1 to 0.1",
+    "tune-epsilon --seeds 0": "'--seeds'",
+    "tune-epsilon --margin -1": "'--margin'",
+    "tune-epsilon --seed 3": "--seed",
+    "tune-epsilon --figure curve.txt": "curve.txt",
     "trian": "'trian'",
     "--nope": "--nope",
 }
@@ -261,7 +269,7 @@ def assert_one_line(exit_code, stdout, stderr):
 
 
 def test_an_error_of_the_library_is_one_line_and_opens_no_record(train):
-    def fit(run, observer, stop):
+    def fit(run, observer, stop, monitor):
         raise UserError("data.npz has no array\n'x_train': add one.")
 
     done = train("--quiet", fit=fit)
@@ -270,7 +278,7 @@ def test_an_error_of_the_library_is_one_line_and_opens_no_record(train):
 
 
 def test_a_programming_error_is_not_hidden(train):
-    def fit(run, observer, stop):
+    def fit(run, observer, stop, monitor):
         raise TypeError("a bug")
 
     assert isinstance(train(fit=fit).exception, TypeError)
@@ -292,6 +300,21 @@ def test_train_saves_then_records_then_sums_up(train, tmp_path):
     assert "95.00 %" in done.stdout
     assert str(saved.relative_to(tmp_path)) in done.stdout
     assert done.stdout.endswith("Browse the run: 0123abcd\n")
+
+
+def test_what_the_monitor_found_is_recorded_and_shown(train):
+    def fit(run, observer, stop, monitor):
+        assert monitor
+        ended = fake_training.result(run)
+        observer.started(run, ended.model, 31)
+        observer.monitored("seen")
+        return dataclasses.replace(ended, findings=("41 % are lost.",))
+
+    done = train("--monitor", fit=fit)
+    assert "\n41 % are lost.\n" in done.stdout
+    assert "seen" in done.tracked.told
+    printed = json.loads(train("--monitor", "--json", fit=fit).stdout)
+    assert printed["findings"] == ["41 % are lost."]
 
 
 def test_progress_goes_to_standard_error_and_can_be_silenced(train):
@@ -379,7 +402,7 @@ def test_no_room_anywhere_is_one_line(train, tmp_path, monkeypatch):
 def test_a_signal_ends_a_run_in_order(train, number, exit_code, capfd):
     before = signal.getsignal(number)
 
-    def fit(run, observer, stop):
+    def fit(run, observer, stop, monitor):
         model = fake_training.Model()
         observer.started(run, model, 31)
         os.kill(os.getpid(), number)

@@ -59,6 +59,7 @@ LAYERS = (
     {"sweep"},
     {"assembly"},
     {"training"},
+    {"tuning"},
     {"report"},
     {"tracking"},
     {"pipelines"},

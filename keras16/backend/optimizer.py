@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import keras
 from keras import ops
 
 from keras16 import backend
@@ -38,6 +40,54 @@ def fused(function: Callable[..., None]) -> Callable[..., None]:
 def dense(gradient: Any) -> Any:
     """A gradient as one tensor: an embedding's comes as rows and their places."""
     return ops.convert_to_tensor(gradient)
+
+
+def second_moments(optimizer: Any) -> list[Any]:
+    """The slots that a step is divided by, one a variable; none where there are none.
+
+    Keras names them differently, all privately.
+    """
+    for name in ("_velocities", "_u", "_accumulators", "_accumulated_grads"):
+        if getattr(optimizer, name, None):
+            return list(getattr(optimizer, name))
+    return []
+
+
+@contextlib.contextmanager
+def float64_twin(optimizer: Any) -> Iterator[tuple[Any, list[Any]]]:
+    """An optimizer of the same settings and state whose step is taken in float64.
+
+    Yields:
+        The twin, and a float64 copy of each variable that the optimizer was built
+        with, in that order.
+    """
+    floatx = keras.config.floatx()
+    keras.config.set_floatx("float64")  # of the learning rate and of constants
+    try:
+        rate = float(ops.convert_to_numpy(optimizer.learning_rate))
+        config = {**optimizer.get_config(), "learning_rate": rate}
+        twin = type(optimizer).from_config(config)
+        copies = [
+            keras.Variable(_in_float64(v), dtype="float64", name=v.name)
+            for v in optimizer._trainable_variables
+        ]
+        twin.build(copies)
+        for slot, other in zip(_slots(optimizer), _slots(twin), strict=True):
+            other.assign(_in_float64(slot) if "float" in other.dtype else slot)
+        twin.iterations.assign(optimizer.iterations)
+        yield twin, copies
+    finally:
+        keras.config.set_floatx(floatx)
+
+
+def _in_float64(variable: Any) -> Any:
+    return ops.convert_to_numpy(variable).astype("float64")
+
+
+def _slots(optimizer: Any) -> list[Any]:
+    """Its variables without counter and rate, in the order of `build`."""
+    others = {id(optimizer.iterations), id(optimizer._learning_rate)}
+    return [v for v in optimizer.variables if id(v) not in others]
 
 
 def path(variable: Any) -> str:

@@ -112,6 +112,45 @@ def compiles(policy: str, native_float16: bool) -> bool:
     return has_gpu() or (policy == "float16" and not native_float16)
 
 
+class StepGradients:
+    """The gradients that the training step of a model hands to its optimizer.
+
+    Metrics, batch statistics and random seeds move as in any step.
+
+    Args:
+        model: Compiled, its optimizer built.
+        compiled: Whether XLA compiles it, as it does the step.
+
+    Attributes:
+        variables: What the gradients belong to; known after the first call.
+    """
+
+    def __init__(self, model: Any, compiled: bool) -> None:
+        self.model = model
+        self.variables: list[Any] = []
+        self._run = tf.function(self._traced, jit_compile=compiled, autograph=False)
+
+    def __call__(self, x: Any, y: Any) -> list[Any]:
+        """One tensor for each of `variables`; None where the loss has none."""
+        return self._run(x, y)
+
+    def _traced(self, x: Any, y: Any) -> list[Any]:
+        found: list[Any] = []
+
+        def apply(gradients: Any, variables: Any = None) -> None:
+            given = self.model.optimizer._trainable_variables
+            self.variables = list(given if variables is None else variables)
+            found.extend(gradients)
+
+        # Past Keras' __setattr__, which would keep the function as state.
+        vars(self.model.optimizer)["apply"] = apply
+        try:
+            self.model.train_step((x, y))
+        finally:
+            del vars(self.model.optimizer)["apply"]
+        return [None if g is None else tf.convert_to_tensor(g) for g in found]
+
+
 class Loop:
     """Runs steps of a compiled Keras model on data that stay on the device.
 

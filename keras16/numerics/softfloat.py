@@ -246,6 +246,14 @@ def host_number(word: Any) -> float:
     return float(np.asarray(word, "int32").view("float32"))
 
 
+def on_host(x: SoftFloat) -> np.ndarray:
+    """Numbers as float64 of the host, exactly; NaN where infinity or NaN came in."""
+    units = np.asarray(ops.convert_to_numpy(x.units), "float64")
+    exponent = np.asarray(ops.convert_to_numpy(x.exponent), "int32")
+    is_special = exponent > _OF_NAN // 2
+    return np.where(is_special, np.nan, np.ldexp(units, np.minimum(exponent, 900)))
+
+
 def of_word(word: Any) -> SoftFloat:
     """What an int32 word stands for, exactly; numbers below 2**-126 count as 0."""
     mantissa, bias = 23, 127

@@ -127,6 +127,24 @@ class SixteenBit:
         return known[key]
 
     def _update_group(self, group: Group, word: Any, *gradients: Any) -> None:
+        weight, step = self.intended(group, word, gradients)
+        self._rounding.write(self, group, weight, step)
+
+    def intended(
+        self, group: Group, word: Any, gradients: Sequence[Any]
+    ) -> tuple[SoftFloat, SoftFloat]:
+        """The weights of a group and the step from there, before it is rounded.
+
+        The slots move; the weights don't.
+
+        Args:
+            group: Of the optimizer.
+            word: Of the learning rate.
+            gradients: One for each variable of the group.
+
+        Returns:
+            (weights, what to subtract from them), both as vectors.
+        """
         gradient = softfloat.of(ops.cast(group.flat(gradients), group.dtype))
         rate = softfloat.of_word(word)
         weight = self._rounding.read(self, group)
@@ -134,7 +152,7 @@ class SixteenBit:
         decay = self._decay(group.variables[0])
         if decay:
             step = step + rate * softfloat.number(decay) * weight
-        self._rounding.write(self, group, weight, step)
+        return weight, step
 
     def _sixteen_step(
         self, gradient: SoftFloat, group: Group, rate: SoftFloat

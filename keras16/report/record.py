@@ -61,7 +61,8 @@ def run_tags(run: Run) -> dict[str, str]:
 
 def result_tags(result: Result) -> dict[str, str]:
     """The verdict as the run's description, and the cause of a bad end."""
-    return {"mlflow.note.content": verdict(result), "cause": result.cause}
+    note = "\n\n".join((verdict(result), *result.findings))
+    return {"mlflow.note.content": note, "cause": result.cause}
 
 
 def run_metrics(result: Result, model_path: pathlib.Path | None) -> dict[str, Any]:
