@@ -24,9 +24,9 @@ class PrecisionMonitor(keras.callbacks.Callback):
     rounding (keras16's optimizers) or beside a float64 twin (any other). Afterwards
     every weight, slot, metric and random seed is put back, so that the training is
     bit for bit the one without it, and the training step itself is left alone.
-    It is the step that would come next: after the last epoch of a schedule that ends
-    at 0 nothing is meant and so nothing can be lost. A sample weight or class weight
-    of `fit` is not known here.
+    The weights are those at the end of the epoch, the learning rate that of its
+    middle: of a schedule that ends at 0 the last one says nothing. A sample weight or
+    class weight of `fit` is not known here.
 
     Args:
         x, y: Examples that steps are taken on: the training set, or some of it.
@@ -64,6 +64,7 @@ class PrecisionMonitor(keras.callbacks.Callback):
         self.verbose = verbose
         self.history: list[_counts.Observation] = []
         self._gradients: Any = None
+        self._seen = 0  # steps, when it last observed
 
     @property
     def findings(self) -> list[str]:
@@ -80,8 +81,12 @@ class PrecisionMonitor(keras.callbacks.Callback):
         Returns:
             What is added to the history as well.
         """
+        iterations = self.model.optimizer._iterations
+        now = int(ops.convert_to_numpy(iterations))
         with undone(self.model):
+            iterations.assign((self._seen + now) // 2)
             steps = [one for x, y in self.batches for one in self._steps(x, y)]
+        self._seen = now
         self.history.append(_counts.observation(epoch, steps))
         return self.history[-1]
 
@@ -89,6 +94,7 @@ class PrecisionMonitor(keras.callbacks.Callback):
         """Starts over."""
         self.history = []
         self._gradients = None
+        self._seen = int(ops.convert_to_numpy(self.model.optimizer._iterations))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Observes."""

@@ -90,7 +90,7 @@ def _group_step(
 def _parts(group: Group, vector: np.ndarray) -> list[np.ndarray]:
     shapes = [tuple(v.shape) for v in group.variables]
     ends = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
-    pieces = np.split(np.broadcast_to(vector, (group.size,)), ends)
+    pieces = np.split(np.broadcast_to(vector, group.shape).reshape(-1), ends)
     return [x.reshape(shape) for x, shape in zip(pieces, shapes, strict=True)]
 
 
