@@ -230,7 +230,7 @@ def test_options_reach_the_run(train):
         (["train", "--model"], "resnet2", {"resnet20"}),
         (["train", "--dataset"], "mnist", {"mnist", "mnist5k"}),
         (["train"], "--batch", {"--batch-size"}),
-        ([], "a", {"audit"}),
+        ([], "a", {"applications", "audit"}),
     ],
 )
 def test_values_complete_in_the_shell(arguments, start, completed):
