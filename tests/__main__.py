@@ -12,20 +12,31 @@ import pathlib
 import subprocess
 import sys
 
-BATCHES = 10
+# These take a minute or more each: they start first, each by itself.
+LONG = (
+    "test_applications.py",
+    "test_purity.py",
+    "test_optimizers_16.py",
+    "test_losses.py",
+    "test_twin.py",
+    "test_training.py",
+)
+BATCHES = 8  # of the others
 AT_A_TIME = 2
 NOTHING_SELECTED = 5  # pytest's exit code
 
 
 def batches() -> list[list[str]]:
-    """The test files in batches of about the same size, the largest first."""
-    files = pathlib.Path(__file__).parent.glob("test_*.py")
+    """The long test files, then the others in batches of about the same size."""
+    folder = pathlib.Path(__file__).parent
+    files = [file for file in folder.glob("test_*.py") if file.name not in LONG]
     dealt: list[tuple[int, list[str]]] = [(0, []) for _ in range(BATCHES)]
     for file in sorted(files, key=lambda file: (-file.stat().st_size, file.name)):
         least = min(range(BATCHES), key=lambda i: dealt[i][0])
         size, names = dealt[least]
         dealt[least] = (size + file.stat().st_size, [*names, str(file)])
-    return [names for _, names in dealt if names]
+    long = [[str(folder / name)] for name in LONG]
+    return [*long, *(names for _, names in dealt if names)]
 
 
 def run(names: list[str]) -> tuple[int, str]:
