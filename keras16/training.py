@@ -221,7 +221,11 @@ class _Fit:
     """One training run in progress."""
 
     def __init__(
-        self, prepared: Prepared, observer: Observer, stop: Any, monitor: bool
+        self,
+        prepared: Prepared,
+        observer: Observer,
+        stop: Any,
+        monitor: bool = False,
     ) -> None:
         from keras16 import backend
         from keras16.callbacks import PrecisionMonitor

@@ -196,12 +196,12 @@ class Own(keras.optimizers.SGD):
             {"optimizer": keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD())},
             "scales no loss",
         ),
-        ({"optimizer": keras.optimizers.Lamb()}, "no 16-bit Lamb"),
+        ({"optimizer": keras.optimizers.Ftrl()}, "no 16-bit Ftrl"),
         ({"optimizer": "sgd", "loss": "ctc"}, "CTC"),
         ({"optimizer": "sgd", "loss": "mse", "metrics": ["r2_score"]}, "R2Score"),
         ({"optimizer": "sgd", "loss": "no_such_loss"}, "no loss 'no_such_loss'"),
     ],
-    ids=["own", "scaled", "lamb", "ctc", "r2", "unknown"],
+    ids=["own", "scaled", "ftrl", "ctc", "r2", "unknown"],
 )
 def test_what_has_no_equal_is_named(compiled, text):
     twin = keras16.convert(dense(), "16", check=False)
