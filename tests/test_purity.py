@@ -50,8 +50,9 @@ def test_every_other_optimizer_of_the_catalogue_is_pure(optimizer):
     assert report.pure, str(report)
 
 
-@pytest.mark.parametrize("optimizer", OTHERS)
-def test_every_other_optimizer_of_the_catalogue_learns(optimizer):
+# The others' steps are compared with float64 in test_optimizers_16.py.
+@pytest.mark.parametrize("optimizer", ["adadelta", "adamw", "lamb"])
+def test_other_optimizers_of_the_catalogue_learn(optimizer):
     result = trained(**few(optimizer=optimizer, epochs=3, learning_rate=0.01))
     assert result.epochs[-1].loss < result.epochs[0].loss, result.epochs
 
@@ -62,13 +63,7 @@ def test_a_step_of_plain_float16_is_pure(optimizer):
     assert report.pure, str(report)
 
 
-@pytest.mark.parametrize(
-    ("model", "optimizer"),
-    [
-        ("resnet8", "adam"),
-        ("resnet20", "sgd"),
-    ],
-)
+@pytest.mark.parametrize(("model", "optimizer"), [("resnet20", "sgd")])
 def test_a_step_of_a_residual_net_is_pure(model, optimizer):
     fields = {"augmentation": "flip_shift", **OPTIMIZERS[optimizer]}
     report = audited(model=model, **fields)
