@@ -23,6 +23,7 @@ LAYERS = (
         "applications",
         "catalog",
         "hardware",
+        "lookup",
         "measure",
         "numerics",
         "scores",

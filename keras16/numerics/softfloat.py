@@ -212,9 +212,15 @@ def of(x: Any, fraction: Any = None) -> SoftFloat:
 
 def maximum(a: SoftFloat, b: SoftFloat) -> SoftFloat:
     """The larger of two numbers."""
-    larger = (a - b).units > 0
-    units = ops.where(larger, a.units, b.units)
-    return SoftFloat(units, ops.where(larger, a.exponent, b.exponent))
+    return where((a - b).units > 0, a, b)
+
+
+def where(condition: Any, a: SoftFloat, b: SoftFloat) -> SoftFloat:
+    """The first number where a condition holds, and else the second."""
+    return SoftFloat(
+        ops.where(condition, a.units, b.units),
+        ops.where(condition, a.exponent, b.exponent),
+    )
 
 
 def highest_place(x: SoftFloat) -> Any:

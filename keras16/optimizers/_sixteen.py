@@ -172,11 +172,7 @@ class SixteenBit:
     def groups(self, variables: Any) -> list[Group]:
         """The 16-bit ones of some variables, as they are updated together."""
         narrow = [v for v in variables if _is_narrow(v)]
-        return grouped(self, narrow, self._group_key)
-
-    def _group_key(self, variable: Any) -> Any:
-        """What variables must have in common to be updated together."""
-        return self._decay(variable)
+        return grouped(self, narrow, self._decay)
 
     def _decay(self, variable: Any) -> float:
         """The decoupled weight decay of a variable."""
@@ -274,10 +270,19 @@ class SixteenBit:
             value: A vector.
             draw: Another one for each slot.
         """
-        kept = value.rounded(group.dtype, self.random(group, draw))
-        kept = group.once(kept)
+        kept = group.once(self.rounded_by_chance(group, value, draw))
         group.write(slots, kept)
         return softfloat.of(kept)
+
+    def rounded_by_chance(self, group: Group, value: SoftFloat, draw: int) -> Any:
+        """A vector for the slots of a group, in 16 bits and right on average.
+
+        Args:
+            group: Whose they are.
+            value: A vector.
+            draw: Another one for each slot.
+        """
+        return value.rounded(group.dtype, self.random(group, draw))
 
     def moved_mean(
         self, slots: list[Any], group: Group, gradient: SoftFloat

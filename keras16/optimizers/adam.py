@@ -63,9 +63,9 @@ class Adam(SixteenBit, keras.optimizers.Adam):
         the newest until the bias is gone.
         """
         share = self.by_step("aging", self._aging)
-        largest = self.slot(self._velocity_hats, group)
-        largest = self.keep(self._velocity_hats, group, largest - share * largest, 3)
-        largest = softfloat.maximum(largest, root)
+        before = self.slot(self._velocity_hats, group)
+        aged = self.rounded_by_chance(group, before - share * before, 3)
+        largest = softfloat.maximum(softfloat.of(aged), root)
         group.write(self._velocity_hats, largest.rounded(group.dtype))
         return largest
 

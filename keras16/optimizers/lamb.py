@@ -55,8 +55,4 @@ def _ratio(weight: Any, direction: Any) -> SoftFloat:
     """How much longer the weight is than the direction; 1 where one is 0."""
     length, other = norms.euclidean([weight]), norms.euclidean([direction])
     usual = ops.logical_or(ops.equal(length.units, 0), ops.equal(other.units, 0))
-    ratio, one = length / other, softfloat.number(1.0)
-    return SoftFloat(
-        ops.where(usual, one.units, ratio.units),
-        ops.where(usual, one.exponent, ratio.exponent),
-    )
+    return softfloat.where(usual, softfloat.number(1.0), length / other)
