@@ -51,7 +51,9 @@ from keras16.layers.group_normalization import GroupNormalization
 from keras16.layers.layer_normalization import LayerNormalization
 from keras16.layers.masking import Masking
 from keras16.layers.merging import (
+    Add,
     Average,
+    Concatenate,
     Dot,
 )
 from keras16.layers.normalization import Normalization
@@ -63,6 +65,7 @@ from keras16.layers.pooling import (
     AdaptiveMaxPooling2D,
     AdaptiveMaxPooling3D,
     AveragePooling3D,
+    MaxPooling2D,
     MaxPooling3D,
 )
 from keras16.layers.recurrent import (
@@ -91,12 +94,14 @@ __all__ = [
     "AdaptiveMaxPooling1D",
     "AdaptiveMaxPooling2D",
     "AdaptiveMaxPooling3D",
+    "Add",
     "AdditiveAttention",
     "AlphaDropout",
     "Attention",
     "Average",
     "AveragePooling3D",
     "BatchNormalization",
+    "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
     "Conv2D",
@@ -126,6 +131,7 @@ __all__ = [
     "LSTMCell",
     "LayerNormalization",
     "Masking",
+    "MaxPooling2D",
     "MaxPooling3D",
     "MultiHeadAttention",
     "Normalization",

@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from keras16.errors import UserError
+from keras16.layers import _compiled
 from keras16.numerics import averages, bits, norms, reductions
 
 
@@ -67,7 +68,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
         rows, restore = _as_rows(inputs, self.axis)
         if not (training and self.trainable):
             return restore(self._by_moving(rows))
-        return restore(self._by_batch(rows, _row_mask(mask, inputs, self.axis)))
+        outputs = self._by_batch(rows, _row_mask(mask, inputs, self.axis))
+        return _compiled.gradient(self, restore(outputs))
 
     def _by_batch(self, rows: Any, mask: Any) -> Any:
         """[n, channels] -> the same, normalized by the statistics of its rows."""
@@ -106,11 +108,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             fraction.assign(ops.zeros_like(ops.convert_to_tensor(fraction)))
             return
         moved = averages.move(
-            ops.convert_to_tensor(average),
-            ops.convert_to_tensor(fraction),
-            target,
-            increment,
-            beyond,
+            bits.read(average), bits.read(fraction), target, increment, beyond
         )
         average.assign(moved[0])
         fraction.assign(moved[1])

@@ -9,53 +9,68 @@ from __future__ import annotations
 import keras
 
 from keras16.layers._activations import SixteenBitActivations
+from keras16.layers._compiled import ComputedOnce
 
 
 @keras.saving.register_keras_serializable(package="keras16")
-class Conv1D(SixteenBitActivations, keras.layers.Conv1D):
+class Conv1D(ComputedOnce, SixteenBitActivations, keras.layers.Conv1D):
     """Keras' layer, its activation in 16 bits where its inputs are."""
 
 
 @keras.saving.register_keras_serializable(package="keras16")
-class Conv2D(SixteenBitActivations, keras.layers.Conv2D):
+class Conv2D(ComputedOnce, SixteenBitActivations, keras.layers.Conv2D):
     """Keras' layer, its activation in 16 bits where its inputs are."""
 
 
 @keras.saving.register_keras_serializable(package="keras16")
-class Conv3D(SixteenBitActivations, keras.layers.Conv3D):
+class Conv3D(ComputedOnce, SixteenBitActivations, keras.layers.Conv3D):
     """Keras' layer, its activation in 16 bits where its inputs are."""
 
 
 @keras.saving.register_keras_serializable(package="keras16")
-class Conv1DTranspose(SixteenBitActivations, keras.layers.Conv1DTranspose):
+class Conv1DTranspose(
+    ComputedOnce, SixteenBitActivations, keras.layers.Conv1DTranspose
+):
     """Keras' layer, its activation in 16 bits where its inputs are."""
 
 
 @keras.saving.register_keras_serializable(package="keras16")
-class Conv2DTranspose(SixteenBitActivations, keras.layers.Conv2DTranspose):
+class Conv2DTranspose(
+    ComputedOnce, SixteenBitActivations, keras.layers.Conv2DTranspose
+):
     """Keras' layer, its activation in 16 bits where its inputs are."""
 
 
 @keras.saving.register_keras_serializable(package="keras16")
-class Conv3DTranspose(SixteenBitActivations, keras.layers.Conv3DTranspose):
+class Conv3DTranspose(
+    ComputedOnce, SixteenBitActivations, keras.layers.Conv3DTranspose
+):
     """Keras' layer, its activation in 16 bits where its inputs are."""
 
 
 @keras.saving.register_keras_serializable(package="keras16")
-class DepthwiseConv1D(SixteenBitActivations, keras.layers.DepthwiseConv1D):
+class DepthwiseConv1D(
+    ComputedOnce, SixteenBitActivations, keras.layers.DepthwiseConv1D
+):
     """Keras' layer, its activation in 16 bits where its inputs are."""
 
 
 @keras.saving.register_keras_serializable(package="keras16")
-class DepthwiseConv2D(SixteenBitActivations, keras.layers.DepthwiseConv2D):
+class DepthwiseConv2D(
+    ComputedOnce, SixteenBitActivations, keras.layers.DepthwiseConv2D
+):
     """Keras' layer, its activation in 16 bits where its inputs are."""
 
 
 @keras.saving.register_keras_serializable(package="keras16")
-class SeparableConv1D(SixteenBitActivations, keras.layers.SeparableConv1D):
+class SeparableConv1D(
+    ComputedOnce, SixteenBitActivations, keras.layers.SeparableConv1D
+):
     """Keras' layer, its activation in 16 bits where its inputs are."""
 
 
 @keras.saving.register_keras_serializable(package="keras16")
-class SeparableConv2D(SixteenBitActivations, keras.layers.SeparableConv2D):
+class SeparableConv2D(
+    ComputedOnce, SixteenBitActivations, keras.layers.SeparableConv2D
+):
     """Keras' layer, its activation in 16 bits where its inputs are."""

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras16.layers._activations import SixteenBitActivations, sixteen_bit
+from keras16.layers._compiled import ComputedOnce
 from keras16.numerics import bits, broadcasting
 
 
@@ -17,12 +18,12 @@ class Activation(SixteenBitActivations, keras.layers.Activation):
 
 
 @keras.saving.register_keras_serializable(package="keras16")
-class Dense(SixteenBitActivations, keras.layers.Dense):
+class Dense(ComputedOnce, SixteenBitActivations, keras.layers.Dense):
     """Keras' layer, its activation in 16 bits where its inputs are."""
 
 
 @keras.saving.register_keras_serializable(package="keras16")
-class EinsumDense(SixteenBitActivations, keras.layers.EinsumDense):
+class EinsumDense(ComputedOnce, SixteenBitActivations, keras.layers.EinsumDense):
     """Keras' layer, whose bias's gradient stalls at 2,048 examples in 16 bits.
 
     A bias of two dimensions, as in every attention head, misses TensorFlow's

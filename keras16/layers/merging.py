@@ -1,4 +1,4 @@
-"""Merging layers that overflow in 16 bits where their results don't."""
+"""Merging layers that overflow in 16 bits, or are computed again and again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,24 @@ from typing import Any
 
 import keras
 
+from keras16.layers import _compiled
 from keras16.numerics import bits, normalization
+
+
+@keras.saving.register_keras_serializable(package="keras16")
+class Add(keras.layers.Add):
+    """Keras' layer; a compiled step on a CPU computes the sum once for all its uses."""
+
+    def _merge_function(self, inputs: Any) -> Any:
+        return _compiled.both(self, super()._merge_function(inputs))
+
+
+@keras.saving.register_keras_serializable(package="keras16")
+class Concatenate(keras.layers.Concatenate):
+    """Keras' layer; a compiled step on a CPU joins once for all uses of the result."""
+
+    def _merge_function(self, inputs: Any) -> Any:
+        return _compiled.both(self, super()._merge_function(inputs))
 
 
 @keras.saving.register_keras_serializable(package="keras16")

@@ -9,7 +9,8 @@ import keras
 from keras import ops
 
 from keras16.errors import UserError
-from keras16.numerics import bits, reductions
+from keras16.layers import _compiled
+from keras16.numerics import bits, pooling, reductions
 
 Pool = Callable[..., Any]
 
@@ -47,6 +48,40 @@ class _InTwoSteps:
             strides=part(self.strides),  # type: ignore[attr-defined]
             padding=self.padding,  # type: ignore[attr-defined]
             data_format="channels_last",
+        )
+
+
+@keras.saving.register_keras_serializable(package="keras16")
+class MaxPooling2D(keras.layers.MaxPooling2D):
+    """Keras' layer; windows side by side have a gradient of their own where compiled.
+
+    See `numerics.pooling`. Overlapping windows are left to Keras.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        if not (_compiled.is_compiled(self) and self._side_by_side(inputs.shape)):
+            return super().call(inputs)
+        x = _compiled.value(self, inputs)
+        rows, columns = (
+            length // size * size
+            for length, size in zip(x.shape[1:3], self.pool_size, strict=True)
+        )
+        if (rows, columns) != tuple(x.shape[1:3]):
+            # Or each number padded would be looked up through two sets of axes.
+            x = _compiled.gradient(self, x[:, :rows, :columns])
+        return pooling.max_pool(x, self.pool_size)
+
+    def _side_by_side(self, shape: Any) -> bool:
+        """Whether windows neither overlap nor reach beyond the edge."""
+        if self.data_format != "channels_last" or None in shape[1:]:
+            return False
+        lengths = list(zip(shape[1:3], self.pool_size, strict=True))
+        whole = all(length % size == 0 for length, size in lengths)
+        fits = all(length >= size for length, size in lengths)
+        return (
+            tuple(self.strides) == tuple(self.pool_size)
+            and fits
+            and (whole or self.padding == "valid")
         )
 
 

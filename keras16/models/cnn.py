@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 
 from keras16.errors import UserError
-from keras16.layers import BatchNormalization
+from keras16.layers import BatchNormalization, Conv2D, Dense, MaxPooling2D
 
 FILTERS = (16, 32, 64)
 
@@ -24,12 +24,10 @@ def build(input_shape: tuple[int, ...], classes: int) -> keras.Model:
         )
     inputs = x = keras.Input(input_shape)
     for stage, filters in enumerate(FILTERS, start=1):
-        x = keras.layers.Conv2D(
-            filters, 3, padding="same", use_bias=False, name=f"conv_{stage}"
-        )(x)
+        x = Conv2D(filters, 3, padding="same", use_bias=False, name=f"conv_{stage}")(x)
         x = BatchNormalization(momentum=0.9, name=f"norm_{stage}")(x)
         x = keras.layers.ReLU(name=f"relu_{stage}")(x)
-        x = keras.layers.MaxPooling2D(2, name=f"pool_{stage}")(x)
+        x = MaxPooling2D(2, name=f"pool_{stage}")(x)
     x = keras.layers.Flatten(name="flatten")(x)
-    logits = keras.layers.Dense(classes, name="logits")(x)
+    logits = Dense(classes, name="logits")(x)
     return keras.Model(inputs, logits, name="cnn")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import keras
 
+from keras16.layers import Dense
+
 
 def build(input_shape: tuple[int, ...], classes: int) -> keras.Model:
     """784-512-256-10 on MNIST: 535,818 parameters.
@@ -16,9 +18,9 @@ def build(input_shape: tuple[int, ...], classes: int) -> keras.Model:
         [
             keras.Input(input_shape),
             keras.layers.Flatten(),
-            keras.layers.Dense(512, activation="relu"),
-            keras.layers.Dense(256, activation="relu"),
-            keras.layers.Dense(classes, name="logits"),
+            Dense(512, activation="relu"),
+            Dense(256, activation="relu"),
+            Dense(classes, name="logits"),
         ],
         name="dnn",
     )

@@ -7,7 +7,13 @@ from typing import Any
 import keras
 
 from keras16.errors import UserError
-from keras16.layers import BatchNormalization, GlobalAveragePooling2D
+from keras16.layers import (
+    Add,
+    BatchNormalization,
+    Conv2D,
+    Dense,
+    GlobalAveragePooling2D,
+)
 
 FILTERS = (16, 32, 64)
 
@@ -42,7 +48,7 @@ def build(input_shape: tuple[int, ...], classes: int, depth: int = 20) -> keras.
             strides = 2 if stage > 1 and block == 1 else 1
             x = _block(x, filters, strides, f"stage{stage}_block{block}")
     x = GlobalAveragePooling2D(name="average")(x)
-    logits = keras.layers.Dense(classes, name="logits")(x)
+    logits = Dense(classes, name="logits")(x)
     return keras.Model(inputs, logits, name=f"resnet{depth}")
 
 
@@ -53,14 +59,14 @@ def _block(x: Any, filters: int, strides: int, name: str) -> Any:
     x = _normalized_convolution(x, filters, strides, f"{name}_first")
     x = keras.layers.ReLU(name=f"{name}_first_relu")(x)
     x = _normalized_convolution(x, filters, 1, f"{name}_second")
-    x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
+    x = Add(name=f"{name}_add")([x, shortcut])
     return keras.layers.ReLU(name=f"{name}_relu")(x)
 
 
 def _normalized_convolution(
     x: Any, filters: int, strides: int, name: str, size: int = 3
 ) -> Any:
-    x = keras.layers.Conv2D(
+    x = Conv2D(
         filters,
         size,
         strides,

@@ -8,22 +8,26 @@ one, in units of 2**-15 of its last place.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from keras import ops
 
+from keras16 import backend
 from keras16.numerics import bits, rounding
 
 FRACTION_BITS = 15
+
+Increment = Callable[[Any, Any, Any], Any]
 
 
 def move(
     average: Any,
     fraction: Any,
     target: Any,
-    increment: Callable[[Any, Any, Any], Any],
+    increment: Increment,
     beyond: Any = 0,
 ) -> tuple[Any, Any]:
     """Moves an average towards a target.
@@ -32,13 +36,26 @@ def move(
         average: 16-bit tensor.
         fraction: int16 tensor of the same shape, 0 at the start.
         target: 16-bit tensor of the same shape.
-        increment: Called with (average, residual, target), all scaled by one power
-            of two that brings the larger to about 1; returns what to add.
+        increment: `towards(share)` or `root_towards(share)`. Called with (average,
+            residual, target), all scaled by one power of two that brings the larger
+            to about 1; returns what to add.
         beyond: What the target was short of before it was rounded.
 
     Returns:
         The new (average, fraction).
     """
+    return _mover(increment)(average, fraction, target, beyond)
+
+
+@functools.cache
+def _mover(increment: Increment) -> Callable[..., tuple[Any, Any]]:
+    """`move` by one kind of increment, traced once for all averages of a length."""
+    return backend.module().traced_once(functools.partial(_moved, increment))
+
+
+def _moved(
+    increment: Increment, average: Any, fraction: Any, target: Any, beyond: Any
+) -> tuple[Any, Any]:
     scale = bits.scale_to_one(ops.maximum(ops.abs(average), ops.abs(target)))
     residual = scaled_residual(average, fraction, scale)
     scaled = average * scale
@@ -52,12 +69,14 @@ def move(
     return moved, ops.cast(ops.round(ops.clip(left, -limit, limit)), "int16")
 
 
-def towards(share: float) -> Callable[[Any, Any, Any], Any]:
+@functools.cache
+def towards(share: float) -> Increment:
     """The increment of average += share (target - average)."""
     return lambda average, residual, target: share * ((target - average) - residual)
 
 
-def root_towards(share: float) -> Callable[[Any, Any, Any], Any]:
+@functools.cache
+def root_towards(share: float) -> Increment:
     """The same for an average of squares that is held as its root."""
 
     def increment(root, residual, target):

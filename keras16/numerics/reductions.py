@@ -12,10 +12,13 @@ summed in blocks whose sums are summed again.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 from keras import ops
 
+from keras16 import backend
 from keras16.numerics import bits
 
 LONGEST = 1 << 15  # in one product: off by at most 1 unit in the last place there
@@ -101,10 +104,18 @@ def _weighted(x: Any, n: Any, exponent: Any, longest: int = LONGEST) -> Any:
     """[before, n, after] -> [before, 1, after]: 2**-exponent times the sum."""
     if isinstance(n, int):
         return (_in_blocks if n > longest else _at_once)(x, n, exponent)
-    return ops.cond(
-        n > longest,
-        lambda: _in_blocks(x, n, exponent),
-        lambda: _at_once(x, n, exponent),
+    return _by_length(longest)(x, n, exponent)
+
+
+@functools.cache
+def _by_length(longest: int) -> Callable[..., Any]:
+    """The same where only the run knows how many there are."""
+    return backend.module().traced_once(
+        lambda x, n, exponent: ops.cond(
+            n > longest,
+            lambda: _in_blocks(x, n, exponent),
+            lambda: _at_once(x, n, exponent),
+        )
     )
 
 
@@ -249,7 +260,14 @@ def _power_over_count(n: Any, exponent: Any, dtype: str) -> Any:
 def _ceiling_of_log2(n: Any) -> Any:
     if isinstance(n, int):
         return max(n - 1, 0).bit_length()
-    return bits.bit_length(ops.maximum(ops.cast(n, "int32") - 1, 0))
+    return _traced_ceiling()(n)
+
+
+@functools.cache
+def _traced_ceiling() -> Callable[[Any], Any]:
+    return backend.module().traced_once(
+        lambda n: bits.bit_length(ops.maximum(ops.cast(n, "int32") - 1, 0))
+    )
 
 
 def standardized(axis: Any, rank: int) -> tuple[int, ...]:

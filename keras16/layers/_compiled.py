@@ -1,0 +1,55 @@
+"""What layers do otherwise where XLA compiles the training step.
+
+Most of it is to tell XLA, on a CPU, to compute a tensor once (`numerics.once`).
+Elsewhere there is no need: oneDNN's kernels are handed tensors that exist, and on a
+GPU XLA weighs what it repeats.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from keras16 import backend, hardware
+from keras16.numerics import bits, once
+
+
+def is_compiled(layer: keras.layers.Layer) -> bool:
+    """Whether a layer is of a pure 16-bit net whose steps XLA compiles here."""
+    dtype = layer.variable_dtype
+    if not bits.is_16_bit(dtype):
+        return False
+    return backend.module().compiles(dtype, hardware.native_float16())
+
+
+def is_repeated(layer: keras.layers.Layer) -> bool:
+    """Whether XLA may compute a tensor of it anew for everything that uses it."""
+    return is_compiled(layer) and not backend.module().has_gpu()
+
+
+def value(layer: keras.layers.Layer, x: Any) -> Any:
+    """The same tensor, computed once; of integers nothing is."""
+    return once.value(x) if is_repeated(layer) and bits.is_16_bit(x.dtype) else x
+
+
+def gradient(layer: keras.layers.Layer, x: Any) -> Any:
+    """The same tensor, its gradient computed once."""
+    return once.gradient(x) if is_repeated(layer) and bits.is_16_bit(x.dtype) else x
+
+
+def both(layer: keras.layers.Layer, x: Any) -> Any:
+    """The same tensor, it and its gradient computed once."""
+    return once.both(x) if is_repeated(layer) and bits.is_16_bit(x.dtype) else x
+
+
+class ComputedOnce:
+    """A mixin before a convolution or a product: what goes in, and comes back.
+
+    Both its value and its gradient are used by a product, another product for the
+    gradient of the weights, and what lies before and behind.
+    """
+
+    def call(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        outputs = super().call(value(self, inputs), *args, **kwargs)  # type: ignore[misc]
+        return gradient(self, outputs)

@@ -1,0 +1,80 @@
+"""Maxima of windows whose gradient is a comparison, and no search and scatter.
+
+XLA on a CPU finds where a maximum was with four index tensors as large as the input
+and writes the gradient there number by number: a third of a step of the catalogue's
+cnn. Where windows don't overlap, each input has one window: it gets the gradient if
+it is that window's first maximum.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras16.numerics import once
+
+
+def max_pool(x: Any, size: Sequence[int]) -> Any:
+    """The maxima of windows that lie side by side.
+
+    Of equal numbers the first one, row by row, gets the gradient, as in TensorFlow.
+
+    Args:
+        x: [batch, rows, columns, channels] 16-bit, rows and columns whole multiples
+            of the windows'.
+        size: (rows, columns) of a window.
+
+    Returns:
+        [batch, rows / size[0], columns / size[1], channels] of the same dtype.
+    """
+
+    @ops.custom_gradient
+    def pooled(x: Any) -> Any:
+        windows = _in_windows(x, size)
+        maxima = functools.reduce(ops.maximum, _members(windows, size))
+
+        def backward(*upstream: Any) -> Any:
+            gradient = keras.tree.flatten(upstream)[0]
+            return _to_first(windows, maxima, gradient, size, ops.shape(x))
+
+        return maxima, backward
+
+    return pooled(x)
+
+
+def _in_windows(x: Any, size: Sequence[int]) -> Any:
+    """[batch, window rows, its rows, window columns, its columns, channels]."""
+    batch, rows, columns, channels = ops.shape(x)
+    across, along = size
+    shape = (batch, rows // across, across, columns // along, along, channels)
+    return ops.reshape(x, shape)
+
+
+def _members(windows: Any, size: Sequence[int]) -> list[Any]:
+    """What the windows hold at each of their places, row by row."""
+    places = ((row, column) for row in range(size[0]) for column in range(size[1]))
+    return [windows[:, :, row, :, column] for row, column in places]
+
+
+def _to_first(
+    windows: Any, maxima: Any, gradient: Any, size: Sequence[int], shape: Any
+) -> Any:
+    """The gradient at the first maximum of each window, 0 elsewhere."""
+    number = size[0] * size[1]
+    first = ops.full_like(maxima, number - 1)
+    for place, member in reversed(list(enumerate(_members(windows, size)[:-1]))):
+        first = ops.where(ops.equal(member, maxima), ops.full_like(first, place), first)
+    places = np.arange(number, dtype="float16").reshape(1, 1, size[0], 1, size[1], 1)
+    here = ops.equal(_spread(once.computed(first)), ops.cast(places, first.dtype))
+    spread = ops.where(here, _spread(once.computed(gradient)), ops.zeros_like(windows))
+    return ops.reshape(spread, shape)
+
+
+def _spread(x: Any) -> Any:
+    """[batch, rows, columns, channels] -> the axes of windows, of length 1."""
+    return ops.expand_dims(x, (2, 4))

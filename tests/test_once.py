@@ -1,0 +1,108 @@
+"""What XLA would compute again and again is computed once, and to the bit the same."""
+
+import keras
+import ml_dtypes
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras16 import backend, hardware, layers
+from keras16.layers import _compiled
+from keras16.numerics import bits, once
+from tests.close import host
+from tests.traced import both, traced
+
+DTYPES = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
+INFINITE = {"float16": 0x7C00, "bfloat16": 0x7F80}
+
+
+def every_number(dtype):
+    """All 65,536 of a 16-bit format, infinities and NaNs among them."""
+    return np.arange(1 << 16, dtype="uint16").view(DTYPES[dtype])
+
+
+@both
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_number_stays_as_it_is(dtype, compiled):
+    x = every_number(dtype)
+    found = host(traced(once.computed, compiled)(tf.constant(x))).view("uint16")
+    magnitude, infinite = x.view("uint16") & 0x7FFF, INFINITE[dtype]
+    is_nan = magnitude > infinite
+    assert (found[is_nan] & 0x7FFF > infinite).all()
+    # TensorFlow flushes bfloat16's subnormals, which are float32's, on a CPU.
+    flushed = (magnitude > 0) & (magnitude < 0x80) & (dtype == "bfloat16")
+    kept = ~is_nan & ~flushed
+    np.testing.assert_array_equal(found[kept], x.view("uint16")[kept])
+
+
+@both
+@pytest.mark.parametrize("function", [once.value, once.gradient, once.both])
+def test_value_and_gradient_pass_unchanged(function, compiled):
+    x = np.random.default_rng(0).normal(size=(7, 3)).astype("float16")
+
+    def step(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = function(x)
+        return y, tape.gradient(y, x, 2 * x)
+
+    value, gradient = traced(step, compiled)(tf.constant(x))
+    np.testing.assert_array_equal(host(value), x)
+    np.testing.assert_array_equal(host(gradient), 2 * x)
+
+
+def residual_step(kind, blocks):
+    """A compiled training step of some residual blocks, its layers of a module.
+
+    Returns:
+        The number of instructions of the program that XLA made of it.
+    """
+    inputs = x = keras.Input((8, 8, 4), dtype="float16")
+    for _ in range(blocks):
+        y = kind.Conv2D(4, 3, padding="same", dtype="float16")(x)
+        y = keras.layers.ReLU(dtype="float16")(y)
+        x = kind.Add(dtype="float16")([x, y])
+        x = keras.layers.ReLU(dtype="float16")(x)
+    model = keras.Model(inputs, x)
+    weights = [v.value for v in model.trainable_variables]
+
+    @tf.function(jit_compile=True, autograph=False)
+    def step(x):
+        with tf.GradientTape() as tape:
+            outputs = model(x, training=True)
+        return tape.gradient(outputs, weights, tf.cos(outputs))
+
+    step = step.experimental_get_compiler_ir(tf.zeros((2, 8, 8, 4), "float16"))
+    return step(stage="optimized_hlo").count(" maximum(")
+
+
+def test_a_residual_net_is_no_longer_program_than_its_blocks(monkeypatch):
+    if backend.module().has_gpu():
+        pytest.skip("on a GPU XLA weighs what it repeats")
+    monkeypatch.setattr(hardware, "native_float16", lambda: False)
+    few, many = (residual_step(layers, blocks) for blocks in (2, 4))
+    assert many <= 2.5 * few
+    # Of Keras' own layers each convolution computes all the blocks before it.
+    few, many = (residual_step(keras.layers, blocks) for blocks in (2, 4))
+    assert many > 2.5 * few
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "float32", "bfloat16"])
+def test_only_pure_float16_steps_are_changed(policy, monkeypatch):
+    monkeypatch.setattr(hardware, "native_float16", lambda: False)
+    layer = layers.Conv2D(2, 3, dtype=policy)
+    assert _compiled.is_repeated(layer) == backend.module().compiles(
+        policy, native_float16=False
+    )
+    assert not bits.is_16_bit("float32")
+
+
+def test_on_a_cpu_with_float16_the_step_is_not_changed(monkeypatch):
+    if backend.module().has_gpu():
+        pytest.skip("with a GPU every step is compiled")
+    layer = layers.Conv2D(2, 3, dtype="float16")
+    for native in (False, True):
+        monkeypatch.setattr(hardware, "native_float16", lambda native=native: native)
+        assert _compiled.is_compiled(layer) == backend.module().compiles(
+            "float16", native
+        )

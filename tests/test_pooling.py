@@ -1,0 +1,82 @@
+"""Maxima of windows: values and gradients are Keras' own, to the bit."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras16 import hardware, layers
+from keras16.numerics import pooling
+from tests.close import host, rounded
+from tests.traced import both, traced
+
+
+def drawn(shape, kind, seed=0):
+    """Images of float16: of many values, of few (so that there are ties), or one."""
+    random = np.random.default_rng(seed)
+    x = {
+        "many": random.normal(size=shape),
+        "few": random.integers(-1, 2, shape),
+        "one": np.zeros(shape),
+        "large": random.choice([-65504.0, 65504.0, -np.inf, np.inf], shape),
+    }
+    return x[kind].astype("float16")
+
+
+def step_of(function, compiled):
+    def step(x, seed):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            value = function(x)
+        upstream = tf.cast(tf.reshape(tf.range(tf.size(value)), value.shape), x.dtype)
+        return value, tape.gradient(value, x, upstream * seed)
+
+    return traced(step, compiled)
+
+
+def assert_same(function, exact, x, compiled):
+    """Value and gradient beside those of the same numbers in float32."""
+    found = step_of(function, compiled)(tf.constant(x), tf.constant(0.25, "float16"))
+    wide = tf.constant(x.astype("float32"))
+    expected = step_of(exact, False)(wide, tf.constant(0.25))
+    for got, want in zip(found, expected, strict=True):
+        assert got.dtype == tf.float16
+        np.testing.assert_array_equal(host(got), rounded(host(want), "float16"))
+
+
+@both
+@pytest.mark.parametrize("kind", ["many", "few", "one", "large"])
+@pytest.mark.parametrize("size", [(2, 2), (3, 1), (1, 1), (6, 4)])
+def test_windows_side_by_side(size, kind, compiled):
+    x = drawn((3, 6, 8, 5), kind)
+    assert_same(
+        lambda x: pooling.max_pool(x, size),
+        lambda x: keras.ops.max_pool(x, size),
+        x,
+        compiled,
+    )
+
+
+@both
+@pytest.mark.parametrize(
+    ("shape", "settings"),
+    [
+        ((2, 6, 6, 3), {}),
+        ((2, 7, 9, 3), {}),  # rows and columns are left over
+        ((2, 7, 9, 3), {"padding": "same"}),
+        ((2, 7, 9, 3), {"pool_size": 3, "strides": 2}),
+        ((2, 2, 2, 3), {"pool_size": 2, "padding": "same"}),
+    ],
+)
+def test_the_layer_pools_as_keras(shape, settings, compiled, monkeypatch):
+    monkeypatch.setattr(hardware, "native_float16", lambda: False)
+    ours = layers.MaxPooling2D(**settings, dtype="float16")
+    stock = keras.layers.MaxPooling2D(**settings, dtype="float32")
+    assert_same(ours, stock, drawn(shape, "many"), compiled)
+
+
+def test_a_batch_of_unknown_size():
+    layer = layers.MaxPooling2D(dtype="float16")
+    model = keras.Sequential([keras.Input((4, 4, 1), dtype="float16"), layer])
+    for batch in (1, 3):
+        assert model(np.zeros((batch, 4, 4, 1), "float16")).shape == (batch, 2, 2, 1)
