@@ -30,9 +30,10 @@ TITLES = (
 INTRODUCTION = """\
 # keras.applications in pure 16 bits
 
-Written by `keras16 applications --output FILE`. Each model has random weights and
-the smallest square input that it accepts. One float32 pass over random images sets
-its batch-norm statistics; then `keras16.convert` makes its twin.
+Written by `keras16 applications --examples {examples} --output FILE`. Each model has
+random weights and the smallest square input that it accepts. One float32 pass over
+{examples} random images sets its batch-norm statistics; then `keras16.convert` makes
+its twin.
 
 - **error**: mean absolute difference of the twin's logits from the original's, as a
   share of their spread over other images (dropout off).
@@ -98,7 +99,7 @@ def command(
             rows.append(_row(name, examples))
             click.echo(_line(rows[-1], bound), err=True)
             if output is not None:  # after each: a long sweep may be interrupted
-                output.write_text(markdown(rows))
+                output.write_text(markdown(rows, examples))
     click.echo(_as_json(rows, bound) if as_json else _table(rows))
     raise SystemExit(0 if all(row.passes(bound) for row in rows) else 1)
 
@@ -152,11 +153,18 @@ def cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def markdown(rows: list[Row]) -> str:
-    """The page of documentation."""
+def markdown(rows: list[Row], examples: int) -> str:
+    """The page of documentation: the models by name.
+
+    Args:
+        rows: In any order.
+        examples: In each pass.
+    """
     from keras16.report.table import markdown_table
 
-    return f"{INTRODUCTION}\n{markdown_table(TITLES, [cells(row) for row in rows])}"
+    rows = sorted(rows, key=lambda row: row.name)
+    introduction = INTRODUCTION.format(examples=examples)
+    return f"{introduction}\n{markdown_table(TITLES, [cells(row) for row in rows])}"
 
 
 def _table(rows: list[Row]) -> str:

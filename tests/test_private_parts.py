@@ -11,10 +11,12 @@ from keras16 import layers, losses, metrics, optimizers, registration
 # Private methods of Keras that classes of ours override: class and method.
 OVERRIDDEN = {
     "AUC._build",
+    "Add._merge_function",
     "AdditiveAttention._calculate_scores",
     "Attention._apply_scores",
     "Attention._calculate_scores",
     "Average._merge_function",
+    "Concatenate._merge_function",
     "Dot._merge_function",
     "FBetaScore._build",
     "GroupedQueryAttention._compute_attention",
