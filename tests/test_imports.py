@@ -59,7 +59,7 @@ LAYERS = (
     {"sweep"},
     {"assembly"},
     {"training"},
-    {"tuning"},
+    {"benchmark", "tuning"},
     {"report"},
     {"tracking"},
     {"pipelines"},
@@ -76,6 +76,7 @@ ONLY = {
     "tensorflow": {"backend"},
     "keras.src": {"backend"},
     "jax": {"backend"},
+    "torch": {"benchmark"},
 }
 
 
