@@ -30,7 +30,8 @@ class Models(click.ParamType):
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
         """Each as `--model` takes it, or `UserError`."""
         part = Part("models")
-        return tuple(part.convert(x, param, ctx) for x in _parts(value)) or ("",)
+        found = tuple(part.convert(x, param, ctx) for x in _parts(value))
+        return found or self.fail("give at least one model.", param, ctx)
 
     def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list:
         """Those of `--model`, for the first name."""

@@ -60,6 +60,7 @@ LAYERS = (
     {"assembly"},
     {"training"},
     {"benchmark", "tuning"},
+    {"doctor"},
     {"report"},
     {"tracking"},
     {"pipelines"},
