@@ -194,6 +194,18 @@ def test_a_backend_that_breaks_is_a_fact(monkeypatch):
     assert doctor.is_broken(found)
 
 
+def test_a_backend_that_says_nothing_of_itself_is_asked_for_gpus(monkeypatch):
+    import types
+
+    from keras16 import backend
+
+    monkeypatch.setattr(hardware, "gpu_details", lambda: (GPU,))
+    for sees, names in ((True, ("NVIDIA H100",)), (False, ())):
+        module = types.SimpleNamespace(has_gpu=lambda sees=sees: sees)
+        monkeypatch.setattr(backend, "module", lambda module=module: module)
+        assert doctor.gathered().backend_gpus == names
+
+
 def test_old_runs_in_this_folder_are_seen(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(looked_up, "_asked_of_backend", lambda: ("", {}))

@@ -113,7 +113,6 @@ class Process:
         Raises:
             Stopped: The user asked for the end meanwhile.
             Failed: The process could not do its job.
-            UserError: Nor could any other, as it was asked for.
         """
         while not self._pipe.poll(_POLL_SECONDS):
             if self.stop.is_set():

@@ -10,10 +10,9 @@ import platform
 from collections.abc import Mapping
 from typing import Any
 
-from keras16 import backend as backends
-from keras16 import hardware
+from keras16 import backend, hardware
 
-SUPPORTED_BACKENDS = backends.SUPPORTED
+SUPPORTED_BACKENDS = backend.SUPPORTED
 OLDEST_PYTHON = (3, 11)
 # Each of these installs the module `tensorflow`: two of them overwrite one another.
 TENSORFLOWS = (
@@ -109,9 +108,9 @@ class Facts:
 
 def gathered() -> Facts:
     """What can be found out without measuring; imports the backend."""
-    backend, error = hardware.backend(), ""
+    name, error = hardware.backend(), ""
     found: dict[str, Any] = {}
-    if backend in SUPPORTED_BACKENDS:
+    if name in SUPPORTED_BACKENDS:
         error, found = _asked_of_backend()
     return Facts(
         system=platform.system(),
@@ -126,12 +125,12 @@ def gathered() -> Facts:
         cores=hardware.usable_cores(),
         gpus=hardware.gpu_details(),
         versions={
-            name: hardware.version(name)
-            for name in ("keras", "tensorflow", "jax", "torch", "numpy", "mlflow")
+            package: hardware.version(package)
+            for package in ("keras", "tensorflow", "jax", "torch", "numpy", "mlflow")
         },
         tensorflows=tuple(name for name in TENSORFLOWS if _installed(name)),
         cuda_libraries=_has_cuda_libraries(),
-        backend=backend,
+        backend=name,
         backend_error=error,
         environment={n: os.environ[n] for n in VARIABLES if n in os.environ},
         old_file_store=any(pathlib.Path("mlruns").glob("[0-9]*/meta.yaml")),
@@ -141,7 +140,6 @@ def gathered() -> Facts:
 
 def measured(facts: Facts) -> Facts:
     """The same with the speed of float16 and float32, which takes some seconds."""
-    from keras16 import backend
     from keras16.benchmark import ceilings
 
     module = backend.module()
@@ -161,11 +159,11 @@ def measured(facts: Facts) -> Facts:
 def _asked_of_backend() -> tuple[str, dict[str, Any]]:
     """Why the backend can't be used or "", and what it says of itself."""
     try:
-        from keras16 import backend
-
-        # A backend may have nothing to say.
-        described = getattr(backend.module(), "described", dict)
-        return "", described()
+        module = backend.module()
+        if hasattr(module, "described"):
+            return "", module.described()
+        names = tuple(gpu.name for gpu in hardware.gpu_details())
+        return "", {"backend_gpus": names if module.has_gpu() else ()}
     except Exception as error:  # of any kind: a broken installation is what we look for
         lines = str(error).strip().splitlines()
         return f"{type(error).__name__}: {lines[0] if lines else ''}", {}
