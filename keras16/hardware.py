@@ -155,19 +155,6 @@ def gpus() -> list[str]:
     return list(_driver_gpus(os.environ.get("CUDA_VISIBLE_DEVICES")))
 
 
-def gpu_details() -> tuple[Gpu, ...]:
-    """The GPUs that this process may use, as the driver describes them."""
-    names = _driver_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"))
-    asked = [_driver_says(key, len(names)) for key in ("compute_cap", "driver_version")]
-    return tuple(Gpu(*each) for each in zip(names, *asked, strict=True))
-
-
-def converts_float16() -> bool:
-    """Whether the CPU converts float16 by itself: F16C on x86, always elsewhere."""
-    flags = _cpuinfo("flags").split()
-    return not flags or "f16c" in flags
-
-
 def version(package: str) -> str:
     """The version of an installed package, without importing it; "" where missing."""
     try:
@@ -187,6 +174,19 @@ def backend() -> str:
         return str(settings.get("backend", "tensorflow"))
     except (OSError, ValueError, AttributeError):
         return "tensorflow"
+
+
+def gpu_details() -> tuple[Gpu, ...]:
+    """The GPUs that this process may use, as the driver describes them."""
+    names = _driver_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"))
+    asked = [_driver_says(key, len(names)) for key in ("compute_cap", "driver_version")]
+    return tuple(Gpu(*each) for each in zip(names, *asked, strict=True))
+
+
+def converts_float16() -> bool:
+    """Whether the CPU converts float16 by itself: F16C on x86, always elsewhere."""
+    flags = _cpuinfo("flags").split()
+    return not flags or "f16c" in flags
 
 
 def git_commit() -> str:
