@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
+
+SLOPES = 3  # their median is taken: one that was disturbed counts for nothing
 
 
 class Finished(Exception):
@@ -38,6 +41,7 @@ class Meter:
     def __init__(self, pipe: Any, answers: Mapping[str, Callable[..., Any]]) -> None:
         self.pipe, self.answers = pipe, answers
         self.steps, self.began, self.deadline = 0, 0.0, 0.0
+        self._paused: float | None = None
 
     def begin(self) -> None:
         """Waits for the first round; called right before the first step.
@@ -65,6 +69,18 @@ class Meter:
         self.pipe.send(("round", (self.steps, seconds)))
         self._next()
 
+    def pause(self) -> None:
+        """Stops the clock until `resume`: what follows is no step."""
+        self._paused = time.perf_counter()
+
+    def resume(self) -> None:
+        """Goes on from where the clock was stopped; nothing where it wasn't."""
+        if self._paused is None:
+            return
+        missed = time.perf_counter() - self._paused
+        self.began, self.deadline = self.began + missed, self.deadline + missed
+        self._paused = None
+
     def _next(self) -> None:
         what, *rest = self.pipe.recv()
         while what in self.answers:
@@ -86,13 +102,15 @@ def seconds_a_step(run: Callable[[int], Any], seconds: float) -> float:
         seconds: To spend on it, about.
     """
     run(1)  # whatever is done once is done now
+    one = _seconds(run, 1)
+    steps = max(1, round(seconds / (3 * SLOPES) / max(one, 1e-5)))
+    slopes = [
+        (_seconds(run, 2 * steps) - _seconds(run, steps)) / steps for _ in range(SLOPES)
+    ]
+    return statistics.median(slopes)
+
+
+def _seconds(run: Callable[[int], Any], steps: int) -> float:
     began = time.perf_counter()
-    run(1)
-    one = time.perf_counter() - began
-    steps = max(2, round(seconds / 3 / max(one, 1e-5)))
-    times = {}
-    for count in (steps, 2 * steps):
-        began = time.perf_counter()
-        run(count)
-        times[count] = time.perf_counter() - began
-    return (times[2 * steps] - times[steps]) / steps
+    run(steps)
+    return time.perf_counter() - began

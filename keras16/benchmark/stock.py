@@ -83,7 +83,11 @@ class Trainer:
 
 
 class Turns(keras.callbacks.Callback):
-    """Tells the meter of every step."""
+    """Tells the meter of every step.
+
+    Between two epochs the clock stands still: `fit` tears its iterator down there,
+    polling with longer and longer waits, which is no part of a step.
+    """
 
     def __init__(self, meter: Meter) -> None:
         super().__init__()
@@ -92,6 +96,14 @@ class Turns(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Waits for the first round."""
         self.meter.begin()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """The iterator is torn down and another one is made."""
+        self.meter.pause()
+
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
+        """The first batch of the next epoch is there."""
+        self.meter.resume()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """One step; at the end of a round its loss is waited for."""
