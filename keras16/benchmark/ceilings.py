@@ -17,6 +17,7 @@ CHAIN = 8  # products in one call: what it costs to call is shared among them
 SIZES = (128, 256, 512, 1024, 2048, 4096)
 LONG_ENOUGH_SECONDS = 0.1
 COPY_BYTES = 2**28
+TRIES = 3  # the best of them: a ceiling is what nothing disturbed
 
 
 class Gemm:
@@ -38,7 +39,7 @@ class Gemm:
 
     def rate(self) -> float:
         """Floating-point operations a second, once more."""
-        return _rate(self.size, self._run)
+        return max(_rate(self.size, self._run) for _ in range(TRIES))
 
 
 def _grown(dtype: str, compiled: bool) -> tuple[float, int, bool, Callable[[], Any]]:
@@ -89,6 +90,9 @@ class Copy:
 
     def rate(self) -> float:
         """Bytes read and written a second."""
+        return max(self._once() for _ in range(TRIES))
+
+    def _once(self) -> float:
         began = time.perf_counter()
         list(self._pool.map(np.copyto, self._to, self._from))
         size = sum(len(part) for part in self._to)

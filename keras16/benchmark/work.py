@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-# Forward, the gradient of the inputs and the gradient of the weights.
-PASSES = 3
+# Forward and the gradient of the weights; the gradient of the inputs where some
+# weights stand before them.
+PASSES, PASSES_FIRST = 3, 2
 
 
 def training_flops(calls: list[dict[str, Any]]) -> int:
@@ -18,7 +19,14 @@ def training_flops(calls: list[dict[str, Any]]) -> int:
     Args:
         calls: As `architecture.calls` gives them.
     """
-    return PASSES * sum(forward_flops(call) for call in calls)
+    trained: set[int] = set()  # tensors that depend on weights
+    total = 0
+    for call in calls:
+        follows = bool(trained.intersection(call["inputs"]))
+        total += (PASSES if follows else PASSES_FIRST) * forward_flops(call)
+        if follows or call["weights"]:
+            trained.add(call["output"])
+    return total
 
 
 def forward_flops(call: dict[str, Any]) -> int:

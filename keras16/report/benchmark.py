@@ -145,7 +145,9 @@ def _overhead(row: Row) -> str:
 
 
 def _share(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.2g} %"
+    if share is None:
+        return "-"
+    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
 
 
 def _digits(value: float) -> str:
