@@ -155,7 +155,7 @@ def command(
     pinned to the same cores. They take turns in rounds, of which ratios and medians
     are taken, with 95 % intervals. One that can't run is told, and the others go on.
     Beside them stand the machine's own rates, measured in the same rounds. All
-    contenders at once want about 12 GB of memory.
+    contenders at once hold 10 GB of memory, with a large net more.
 
     Exit codes: 0 measured; 1 keras16-16 itself could not run, or the figure could not
     be written; 2 input that cannot be used; 130 stopped by Ctrl-C, 143 by SIGTERM:
