@@ -7,6 +7,7 @@ packages' metadata, the backend from Keras' own configuration.
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import functools
 import importlib.metadata
 import json
@@ -34,6 +35,22 @@ PACKAGES = ("keras", "tensorflow", "jax", "numpy", "keras16")
 # endbr64; push rbx; mov eax, edi; mov ecx, esi; cpuid; pop rbx; ret
 CPUID_EAX = bytes.fromhex("f30f1efa 53 89f8 89f1 0fa2 5b c3")
 AMX_FP16_BIT = 1 << 21
+
+
+@dataclasses.dataclass(frozen=True)
+class Gpu:
+    """A GPU as the driver lists it.
+
+    Attributes:
+        name: Such as "NVIDIA H100 80GB HBM3".
+        capability: Compute capability, such as "9.0"; "" where the driver is too old
+            to tell.
+        driver: Version of the driver.
+    """
+
+    name: str
+    capability: str = ""
+    driver: str = ""
 
 
 def fingerprint() -> dict[str, str]:
@@ -159,6 +176,19 @@ def backend() -> str:
         return "tensorflow"
 
 
+def gpu_details() -> tuple[Gpu, ...]:
+    """The GPUs that this process may use, as the driver describes them."""
+    names = _driver_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"))
+    asked = [_driver_says(key, len(names)) for key in ("compute_cap", "driver_version")]
+    return tuple(Gpu(*each) for each in zip(names, *asked, strict=True))
+
+
+def converts_float16() -> bool:
+    """Whether the CPU converts float16 by itself: F16C on x86, always elsewhere."""
+    flags = _cpuinfo("flags").split()
+    return not flags or "f16c" in flags
+
+
 def git_commit() -> str:
     """The commit of the current folder's repository, "-dirty" added; "" without."""
     commit = _output("git", "rev-parse", "--short=12", "HEAD")
@@ -211,6 +241,13 @@ def _driver_gpus(visible: str | None) -> tuple[str, ...]:
         return ()
     lines = _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
     return tuple(line.strip() for line in lines.splitlines() if line.strip())
+
+
+def _driver_says(key: str, count: int) -> list[str]:
+    """One answer for each GPU; "" where nvidia-smi doesn't know the question."""
+    lines = _output("nvidia-smi", f"--query-gpu={key}", "--format=csv,noheader")
+    found = [line.strip() for line in lines.splitlines() if line.strip()]
+    return (found + [""] * count)[:count]
 
 
 def _output(*command: str) -> str:

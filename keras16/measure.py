@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import math
 import pathlib
 import statistics
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -64,7 +65,28 @@ def peak_memory_bytes() -> int:
     Returns:
         The peak in bytes since the process began; 0 where the system has no counter.
     """
-    return _tensorflow_gpu_peak() or _jax_gpu_peak() or _resident_peak()
+    return device_peak_bytes() or _resident_peak()
+
+
+def device_peak_bytes() -> int:
+    """Peak memory of the GPU since the process began; 0 where it has no counter."""
+    return _tensorflow_gpu_peak() or _jax_gpu_peak()
+
+
+def resident_bytes() -> int:
+    """Memory of this process now; its peak so far where the system tells only that."""
+    return _status_bytes("VmRSS:") or _maximum_resident()
+
+
+def forget_peak() -> None:
+    """Has Linux count the peak of this process anew; elsewhere it stays.
+
+    Memory that a compiler has freed goes back to the system first.
+    """
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)  # of glibc alone
+    with contextlib.suppress(OSError):
+        pathlib.Path("/proc/self/clear_refs").write_text("5")
 
 
 def median_epoch_seconds(seconds: Sequence[float]) -> float | None:
@@ -119,7 +141,7 @@ class EpochClock:
         self.pause()
         return self._seconds
 
-    @contextmanager
+    @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
         """Leaves what is done inside, such as validation, out of the epoch."""
         self.pause()
@@ -131,11 +153,16 @@ class EpochClock:
 
 def _resident_peak() -> int:
     """Of this process alone: Linux' `ru_maxrss` starts at the peak of its parent."""
+    return _status_bytes("VmHWM:") or _maximum_resident()
+
+
+def _status_bytes(key: str) -> int:
+    """A line of /proc/self/status in bytes; 0 where there is none: not Linux."""
     try:
         status = pathlib.Path("/proc/self/status").read_text()
-        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
-    except (OSError, IndexError, ValueError):  # not Linux
-        return _maximum_resident()
+        return int(status.partition(key)[2].split()[0]) * 1024
+    except (OSError, IndexError, ValueError):
+        return 0
 
 
 def _maximum_resident() -> int:

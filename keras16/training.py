@@ -164,6 +164,43 @@ class Prepared:
         rows = self.training_rows[: self.batch_size]
         return self.dataset.x_train[rows], self.dataset.y_train[rows]
 
+    def loop(self) -> Any:
+        """The backend's loop that runs the steps of the compiled model."""
+        from keras16 import backend
+        from keras16.metrics import mean
+
+        _, cross_entropy = self.net.metrics
+        return backend.module().Loop(
+            self.model,
+            self.dataset.x_train,
+            self.dataset.y_train,
+            batch_size=self.batch_size,
+            change=lambda x, draws: augmentation.apply(self.run.augmentation, x, draws),
+            stop=lambda: mean.not_finite(cross_entropy),
+            compiled=bool(self.model.jit_compile),
+        )
+
+    def order(
+        self, epoch: int, steps: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The examples of each step and their augmentation: the same everywhere.
+
+        Args:
+            epoch: Counted from 1.
+            steps: How many; None for the whole epoch.
+
+        Returns:
+            int32 [steps, batch] and int32 [steps, batch, draws].
+        """
+        seed = self.run.seed * 100_003 + epoch
+        steps = self.steps_per_epoch if steps is None else steps
+        rows = self.training_rows
+        order = rows[np.argsort(data.shuffle_keys(len(rows), seed))]
+        order = order[: steps * self.batch_size]
+        draws = augmentation.draw(self.run.augmentation, len(order), seed)
+        shape = (steps, self.batch_size)
+        return order.reshape(shape).astype("int32"), draws.reshape(*shape, -1)
+
 
 def prepare(run: Run) -> Prepared:
     """Loads the data and builds the model of a run, and trains nothing.
@@ -227,7 +264,6 @@ class _Fit:
         stop: Any,
         monitor: bool = False,
     ) -> None:
-        from keras16 import backend
         from keras16.callbacks import PrecisionMonitor
         from keras16.metrics import mean
 
@@ -236,15 +272,7 @@ class _Fit:
         self.dataset = prepared.dataset
         self.accuracy, self.cross_entropy = prepared.net.metrics
         self.mean_of = mean.on_host
-        self.loop = backend.module().Loop(
-            self.model,
-            self.dataset.x_train,
-            self.dataset.y_train,
-            batch_size=prepared.batch_size,
-            change=lambda x, draws: augmentation.apply(self.run.augmentation, x, draws),
-            stop=lambda: mean.not_finite(self.cross_entropy),
-            compiled=bool(self.model.jit_compile),
-        )
+        self.loop = prepared.loop()
         self.monitor = PrecisionMonitor(*prepared.batch) if monitor else None
         if self.monitor is not None:
             self.monitor.set_model(self.model)
@@ -280,7 +308,7 @@ class _Fit:
         began = time.perf_counter()
         before = [(v, v.numpy()) for v in _variables(self.model)]
         try:
-            self.loop.train(*self._epoch_order(1, steps=1))
+            self.loop.train(*self.prepared.order(1, steps=1))
             self._predict(self.dataset.x_train[:1])
         except Exception as error:  # of any kind: a model is anyone's code
             raise UserError(
@@ -289,7 +317,7 @@ class _Fit:
             ) from error
         seconds = time.perf_counter() - began
         again = time.perf_counter()
-        self.loop.train(*self._epoch_order(1, steps=1))
+        self.loop.train(*self.prepared.order(1, steps=1))
         self.step_seconds = time.perf_counter() - again
         for variable, value in before:
             variable.assign(value)
@@ -320,7 +348,7 @@ class _Fit:
         Returns:
             (steps done, seconds spent on them).
         """
-        order, draws = self._epoch_order(epoch)
+        order, draws = self.prepared.order(epoch)
         clock = measure.EpochClock()
         clock.start()
         done = 0
@@ -336,19 +364,6 @@ class _Fit:
             if not math.isfinite(loss):
                 break
         return done, clock.stop()
-
-    def _epoch_order(
-        self, epoch: int, steps: int | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The examples of each step and their augmentation: the same everywhere."""
-        rows = self.prepared.training_rows
-        seed = self.run.seed * 100_003 + epoch
-        steps = self.prepared.steps_per_epoch if steps is None else steps
-        batch = self.prepared.batch_size
-        order = rows[np.argsort(data.shuffle_keys(len(rows), seed))][: steps * batch]
-        draws = augmentation.draw(self.run.augmentation, len(order), seed)
-        shape = (steps, batch)
-        return order.reshape(shape).astype("int32"), draws.reshape(*shape, -1)
 
     def _steps_a_call(self) -> int:
         return max(1, int(SECONDS_A_CALL / max(self.step_seconds, 1e-4)))

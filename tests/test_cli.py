@@ -230,6 +230,8 @@ def test_options_reach_the_run(train):
         (["train", "--model"], "resnet2", {"resnet20"}),
         (["train", "--dataset"], "mnist", {"mnist", "mnist5k"}),
         (["train"], "--batch", {"--batch-size"}),
+        (["bench", "--optimizer"], "s", {"sgd"}),
+        (["bench", "--models"], "resnet2", {"resnet20"}),
         ([], "a", {"applications", "audit"}),
     ],
 )

@@ -60,7 +60,8 @@ LAYERS = (
     {"sweep"},
     {"assembly"},
     {"training"},
-    {"tuning"},
+    {"benchmark", "tuning"},
+    {"doctor"},
     {"report"},
     {"tracking"},
     {"pipelines"},
@@ -77,6 +78,7 @@ ONLY = {
     "tensorflow": {"backend"},
     "keras.src": {"backend"},
     "jax": {"backend"},
+    "torch": {"benchmark"},
 }
 
 

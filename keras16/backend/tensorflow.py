@@ -92,6 +92,22 @@ def has_gpu() -> bool:
     return bool(tf.config.list_physical_devices("GPU"))
 
 
+def described() -> dict[str, Any]:
+    """What TensorFlow was built for, and the GPUs that it sees by name.
+
+    Returns:
+        "backend_gpus", "cuda_build" and "cuda_version".
+    """
+    build = tf.sysconfig.get_build_info()
+    gpus = tf.config.list_physical_devices("GPU")
+    details = map(tf.config.experimental.get_device_details, gpus)
+    return {
+        "backend_gpus": tuple(one.get("device_name", "a GPU") for one in details),
+        "cuda_build": bool(build.get("is_cuda_build")),
+        "cuda_version": str(build.get("cuda_version", "")),
+    }
+
+
 def fused(function: Callable[..., None]) -> Callable[..., None]:
     """A function that updates variables as one XLA cluster, in any graph."""
     return tf.function(function, jit_compile=True, autograph=False)

@@ -1,0 +1,297 @@
+"""`keras16 bench`: training steps of one net side by side."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from keras16.errors import UserError
+from keras16.study import Run
+
+from ._options import Number, Part, json_option, run_options
+from ._quiet import import_tensorflow, results_only
+from ._stopping import StopOnSignal
+
+if TYPE_CHECKING:
+    from keras16.benchmark.result import Outcome
+
+STOPPING = b"\nkeras16: stopping; what was measured so far is shown. Again to abort.\n"
+OPTIMIZERS = ("adam", "sgd")
+
+
+class Models(click.ParamType):
+    """Models with commas between them."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
+        """Each as `--model` takes it, or `UserError`."""
+        part = Part("models")
+        found = tuple(part.convert(x, param, ctx) for x in _parts(value))
+        return found or self.fail("give at least one model.", param, ctx)
+
+    def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list:
+        """Those of `--model`, for the first name."""
+        return Part("models").shell_complete(ctx, param, incomplete)
+
+
+class Numbers(click.ParamType):
+    """Whole numbers from 1 on with commas between them."""
+
+    name = "numbers"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
+        """The numbers, or click's usage error."""
+        number: Any = click.IntRange(min=1)
+        found = tuple(number.convert(x, param, ctx) for x in _parts(value))
+        return found or self.fail("give at least one number.", param, ctx)
+
+
+def _parts(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+@click.command(name="bench")
+@click.option(
+    "--models",
+    "--model",
+    "models",
+    type=Models(),
+    default="cnn",
+    show_default=True,
+    help="One or more, with commas: each as `keras16 train --model` takes it.",
+)
+@click.option(
+    "--batch-sizes",
+    "--batch-size",
+    "batch_sizes",
+    type=Numbers(),
+    default="128",
+    show_default=True,
+    help="Examples a step; one or more, with commas.",
+)
+@click.option(
+    "--contenders",
+    metavar="NAMES",
+    help="With commas; a beginning stands for all that begin so, such as keras16, "
+    "keras- or torch. keras16-16 is always there.  [default: all]",
+)
+@click.option(
+    "--optimizer",
+    type=click.Choice(OPTIMIZERS),
+    default="adam",
+    show_default=True,
+    help="How weights are updated; sgd has a momentum of 0.9.",
+)
+@run_options("seed")
+@click.option(
+    "--shape",
+    type=Numbers(),
+    default="32,32,3",
+    show_default=True,
+    help="Of an example of random pixels.",
+)
+@click.option(
+    "--classes",
+    type=click.IntRange(min=2),
+    default=10,
+    show_default=True,
+    help="Of random pixels.",
+)
+@click.option(
+    "--dataset",
+    type=Part("datasets"),
+    help="Use this one in place of random pixels, as `keras16 train` does.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=1),
+    default=11,
+    show_default=True,
+    help="Turns of each contender, in another order each time.",
+)
+@click.option(
+    "--seconds",
+    type=Number(min=0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Of a turn.",
+)
+@click.option(
+    "--cores",
+    type=click.IntRange(min=1),
+    help="That every contender is pinned to.  [default: all]",
+)
+@click.option(
+    "--figure",
+    type=click.Path(dir_okay=False, path_type=pathlib.Path),
+    metavar="FILE",
+    help="Where the figure goes, as .png, .pdf or .svg.",
+)
+@json_option
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def command(
+    models: tuple[str, ...],
+    batch_sizes: tuple[int, ...],
+    contenders: str | None,
+    optimizer: str,
+    seed: int,
+    shape: tuple[int, ...],
+    classes: int,
+    dataset: str | None,
+    rounds: int,
+    seconds: float,
+    cores: int | None,
+    figure: pathlib.Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Times training steps side by side: keras16, stock Keras, PyTorch.
+
+    Each contender trains the same net from the same weights in a process of its own,
+    pinned to the same cores. They take turns in rounds, of which ratios and medians
+    are taken, with 95 % intervals. One that can't run is told, and the others go on.
+    Beside them stand the machine's own rates, measured in the same rounds. All
+    contenders at once hold 10 GB of memory, with a large net more.
+
+    Exit codes: 0 measured; 1 keras16-16 itself could not run, or the figure could not
+    be written; 2 input that cannot be used; 130 stopped by Ctrl-C, 143 by SIGTERM:
+    what was measured until then is shown.
+
+    \b
+    Example:
+      keras16 bench --models resnet20 --batch-sizes 32,128 --contenders keras
+    """
+    from keras16.benchmark import plan
+
+    entered = plan.chosen(contenders)
+    runs = [
+        Run(
+            model=model,
+            dataset=dataset or Run.dataset,
+            optimizer=optimizer,
+            momentum=0.9 if optimizer == "sgd" else None,
+            schedule="constant",
+            batch_size=batch_size,
+            validation=0.0,
+            seed=seed,
+        )
+        for model in models
+        for batch_size in batch_sizes
+    ]
+    _check_figure(figure)
+    with results_only(), StopOnSignal(STOPPING) as stop:
+        from keras16.benchmark import contest
+
+        rules = contest.Rules(
+            rounds,
+            seconds,
+            contest.cores(cores),
+            before=import_tensorflow,
+            stop=stop.event,
+            tell=(lambda line: None) if quiet else _say,
+        )
+        pixels = None if dataset else shape
+        outcomes = _run(runs, entered, rules, pixels, classes)
+        problem = _drawn(outcomes, figure)
+    click.echo(_as_json(outcomes) if as_json else _as_text(outcomes))
+    if stop.event.is_set():
+        raise SystemExit(stop.exit_code)
+    failed = any(one.reference.problem for one in outcomes)
+    raise SystemExit(1 if problem or failed else 0)
+
+
+def _run(
+    runs: list[Run], entered: Any, rules: Any, shape: Any, classes: int
+) -> list[Outcome]:
+    """One outcome after another, as many as there is time for."""
+    from keras16.benchmark import contest
+
+    outcomes = []
+    for run in runs:
+        if rules.stop.is_set():
+            break
+        try:
+            outcomes.append(contest.run(run, entered, rules, shape, classes))
+        except contest.Stopped:
+            break
+    return outcomes
+
+
+def _check_figure(figure: pathlib.Path | None) -> None:
+    if figure is None:
+        return
+    if figure.suffix not in (".png", ".pdf", ".svg"):
+        raise UserError(f"--figure {figure}: name a .png, .pdf or .svg file.")
+    if not figure.absolute().parent.is_dir():
+        raise UserError(f"--figure {figure}: there is no such folder.")
+
+
+def _drawn(outcomes: list[Outcome], figure: pathlib.Path | None) -> str:
+    """Draws the figure; returns why it could not be written, or ""."""
+    if figure is None or not outcomes:
+        return ""
+    from keras16.report import benchmark
+
+    try:
+        benchmark.figure(outcomes).savefig(figure)
+    except OSError as error:
+        problem = f"{figure} can't be written: {error.strerror or error}."
+        _say(problem)
+        return problem
+    return ""
+
+
+def _as_text(outcomes: list[Outcome]) -> str:
+    """A table and notes for each net and batch size, then how cost grows."""
+    from keras16.report import benchmark
+
+    if not outcomes:
+        return "Nothing was measured."
+    lines = []
+    for one in outcomes:
+        lines += [f"\n{one.title}"]
+        lines += [_rendered(benchmark.HEADER, benchmark.table(one))]
+        lines += benchmark.notes(one)
+    if len(outcomes) > 1:
+        titles = ("step", *(one.title for one in outcomes))
+        lines += [_rendered(titles, benchmark.growth(outcomes))]
+    return "\n".join(lines)
+
+
+def _as_json(outcomes: list[Outcome]) -> str:
+    from keras16 import hardware
+    from keras16.report import benchmark
+
+    return json.dumps(
+        {
+            "machine": hardware.fingerprint(),
+            "nets": [benchmark.plain(one) for one in outcomes],
+        }
+    )
+
+
+def _say(line: str) -> None:
+    click.echo(f"keras16: {' '.join(line.split())}", err=True)
+
+
+def _rendered(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """Rows under a header as a table of text."""
+    import io
+
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE, show_edge=False, pad_edge=False)
+    for number, title in enumerate(header):
+        table.add_column(title, justify="right" if number else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    text = io.StringIO()
+    Console(file=text, width=140, highlight=False, markup=False).print(table)
+    lines = (line.rstrip() for line in text.getvalue().strip("\n").splitlines())
+    return "\n".join(["", *lines, ""])
