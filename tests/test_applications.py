@@ -117,6 +117,16 @@ def rows_of(monkeypatch, **found):
         return sweep.Row(name, **found)
 
     monkeypatch.setattr(sweep, "row", row)
+    # A process of its own would know nothing of what is patched here.
+    module = sys.modules[load("applications").command.callback.__module__]
+    monkeypatch.setattr(module, "_row_of_a_process", module._row)
+
+
+def test_every_row_comes_from_a_process_of_its_own():
+    module = sys.modules[load("applications").command.callback.__module__]
+    row = module._row_of_a_process("NoSuchNet", 8)
+    assert row.name == "NoSuchNet"
+    assert "NoSuchNet" in row.problem
 
 
 def test_the_command_goes_on_after_a_failure_and_writes_its_table(
