@@ -161,7 +161,7 @@ class Loop:
     trained on in one compiled program. On a GPU it is many steps to a call, so that
     Python does not stand between two steps. On a CPU it is one: XLA's kernels there
     get no threads inside of a loop (a step with convolutions took 0.27 s in place of
-    0.11 s, and now and then stood still), and a call costs 0.2 ms.
+    0.11 s), and a call costs 0.2 ms.
 
     Args:
         model: Compiled, its optimizer built.

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from keras16.backend import layer, own_floats
+from keras16.backend import hlo, layer, own_floats
 from keras16.backend.jax_source import Scopes, Sources, scope_name
 from keras16.backend.tensor import Tensor
 from keras16.errors import UserError
@@ -42,6 +42,18 @@ def training_step_tensors(
     yield from _program_tensors(lowered, Sources(model, scopes), names)
     for variable in _variables(model):
         yield _variable_tensor(variable)
+
+
+def compiled_widening(
+    model: Any, x: Any, y: Any = None, sample_weight: Any = None
+) -> tuple[int, int]:
+    """The floating tensors of the compiled step, and those wider than 16 bits.
+
+    Args: as of `training_step_tensors`. The step is compiled, and not run.
+    """
+    with own_floats.of(model):
+        lowered, _ = _trace(model, x, y, sample_weight)
+        return hlo.widening(lowered.compile().as_text())
 
 
 def passes_tensors(model: Any) -> Iterator[Tensor]:

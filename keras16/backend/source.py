@@ -137,9 +137,17 @@ def _is_own(frame: Any) -> bool:
 
 @functools.cache
 def _frameworks() -> tuple[str, ...]:
-    specifications = map(importlib.util.find_spec, FRAMEWORKS)
-    origins = (found.origin for found in specifications if found and found.origin)
+    origins = filter(None, map(_origin, FRAMEWORKS))
     return (*(os.path.dirname(origin) + os.sep for origin in origins), BACKEND)
+
+
+def _origin(package: str) -> str:
+    """The file of a package; "" where it is missing, or an import hook refuses it."""
+    try:
+        found = importlib.util.find_spec(package)
+    except ImportError:
+        return ""
+    return found.origin or "" if found else ""
 
 
 def _keras_folder(filename: str) -> str:
