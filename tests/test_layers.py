@@ -12,7 +12,14 @@ from keras16.errors import UserError
 from tests.close import assert_close, host, wide
 from tests.reference import batch_normalization as reference
 from tests.reference import sums
-from tests.traced import both, constant, traced, value_and_gradients
+from tests.traced import (
+    ON_JAX,
+    both,
+    constant,
+    of_tensorflow,
+    traced,
+    value_and_gradients,
+)
 
 # What a channel holds: (spread, mean).
 CHANNELS = {
@@ -232,7 +239,11 @@ def test_a_frozen_layer_uses_its_moving_statistics():
     np.testing.assert_array_equal(host(layer.moving_mean), before)
 
 
-@pytest.mark.parametrize("settings", [{"renorm": True}, {"synchronized": True}])
+# On JAX Keras itself refuses to synchronize.
+REFUSED = [{"renorm": True}, *([] if ON_JAX else [{"synchronized": True}])]
+
+
+@pytest.mark.parametrize("settings", REFUSED)
 def test_what_16_bits_do_not_have_is_refused(settings):
     with pytest.raises(UserError, match="float32"):
         layers.BatchNormalization(dtype="float16", **settings)
@@ -328,6 +339,7 @@ def test_rescaling(scale, offset, compiled):
     assert_close(found, product + np.array(offset), "float16", scale=size)
 
 
+@of_tensorflow("reads its graph")
 def test_keras_rescaling_by_a_list_makes_float32():
     layer = keras.layers.Rescaling([0.1, 2.0], dtype="float16")
     assert "float32" in floats_in(layer)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras16 import catalog, losses, optimizers, precision, schedules
+from keras16 import catalog, losses, measure, optimizers, precision, schedules
 from keras16.audit import audit
 from keras16.errors import UserError
 from keras16.optimizers import _settings
@@ -416,7 +416,7 @@ def test_slots_are_half_as_large_as_keras_own(variant):
         optimizer = made(variant, library)
         optimizer.build([weights])
         slots = [v for v in optimizer.variables if v.shape == weights.shape]
-        return sum(v.value.dtype.size * 48 for v in slots)
+        return measure.variables_bytes(slots)
 
     assert 2 * slot_bytes(optimizers, "float16") == slot_bytes(
         keras.optimizers, "float32"

@@ -45,7 +45,7 @@ y = (x.sum(axis=1) > 0).astype("int32")
 
 stock = keras.Sequential([
     keras.Input((6,)),
-    keras.layers.Dense(16, activation="relu"),
+    keras.layers.Dense(16, activation="relu", kernel_regularizer="l2"),
     keras.layers.BatchNormalization(),
     keras.layers.Dropout(0.1),
     keras.layers.Dense(2),

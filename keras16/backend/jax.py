@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from keras16.backend.jax_graph import wide_tensors
 from keras16.backend.jax_state import Compiled, Scope, like, tensors_of
+from keras16.backend.jax_state import either as either
 
 # A compiled program has a fixed number of rows for the order of the examples; shorter
 # calls leave some of them unused. The data of a row are small beside its step.
@@ -23,10 +25,32 @@ STEPS_A_CALL = 256
 def configure() -> None:
     """Has products and convolutions of float32 computed in float32, not TF32."""
     jax.config.update("jax_default_matmul_precision", "highest")
+    keep_fast_kernels()
 
 
 def keep_fast_kernels() -> None:
-    """Nothing is in the way of JAX's: the rewrite that costs speed is TensorFlow's."""
+    """Has Keras' trainer add the losses in their own dtype.
+
+    The graph rewrite that costs speed is TensorFlow's alone. But Keras adds the losses
+    of regularizers by `ops.sum`, and JAX sums float16 in float32.
+    """
+    from keras.src.trainers import trainer
+
+    trainer.ops = _TrainerOps()
+
+
+class _TrainerOps:
+    """`keras.ops` as Keras' trainer sees it, with sums of scalars that stay narrow."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(keras.ops, name)
+
+    def sum(self, x: Any) -> Any:
+        """The sum of a loss, or of a list of them."""
+        parts = x if isinstance(x, list) else [x]
+        if any(len(part.shape) for part in parts):
+            return keras.ops.sum(x)
+        return functools.reduce(operator.add, parts)
 
 
 @contextlib.contextmanager

@@ -91,6 +91,39 @@ class Compiled:
         ]
 
 
+def either(
+    condition: Any, then: Callable[[], None], otherwise: Callable[[], None]
+) -> None:
+    """Moves variables as one function or the other does.
+
+    Args:
+        condition: A boolean scalar tensor.
+        then: Moves variables where it is true.
+        otherwise: Moves them where it is false.
+    """
+    moved: dict[int, Any] = {}
+
+    def note() -> None:
+        for branch in (then, otherwise):
+            with Scope() as scope:
+                branch()
+            moved.update(scope.moved)
+
+    jax.eval_shape(note)
+
+    def values(branch: Callable[[], None]) -> list[Any]:
+        before = [variable.value for variable in moved.values()]
+        with Scope() as scope:
+            branch()
+        found = map(scope.get_current_value, moved.values())
+        pairs = zip(found, before, strict=True)
+        return [old if new is None else like(new, old) for new, old in pairs]
+
+    chosen = jax.lax.cond(condition, lambda: values(then), lambda: values(otherwise))
+    for variable, value in zip(moved.values(), chosen, strict=True):
+        variable.assign(value)
+
+
 def tensors_of(results: Any) -> Any:
     """A nest of tensors and variables, the variables read."""
     return keras.tree.map_structure(
