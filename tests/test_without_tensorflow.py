@@ -80,6 +80,58 @@ assert twin.predict(x[:4], verbose=0).dtype == "float16"
 assert not {"tensorflow", "tensorflow_datasets"} & {*sys.modules}
 """
 
+NET = """
+import jax, keras
+from keras import ops
+
+def widen(x):
+    return ops.cast(ops.cast(x, "float32"), "float16")
+
+def in_loop(x):
+    return ops.fori_loop(0, 2, lambda _, value: widen(value), x)
+
+def in_branch(x):
+    return ops.cond(ops.any(x > 0), lambda: x, lambda: widen(x))
+
+@ops.custom_gradient
+def in_gradient(x):
+    return x * 1, lambda upstream: widen(upstream)
+
+NESTS = [widen, in_loop, in_branch, jax.jit(widen), in_gradient]
+
+class Bend(keras.layers.Layer):
+    def __init__(self, function):
+        super().__init__(name="bend")
+        self.function = function
+
+    def call(self, x):
+        return self.function(x)
+"""
+
+SOURCES = """
+import keras, keras16, numpy as np
+from net import NESTS, Bend
+keras16.use("16")
+x, y = np.ones((4, 5), "float16"), np.ones((4, 3), "float16")
+
+def audited(function):
+    model = keras.Sequential(
+        [keras.Input((5,)), keras.layers.Dense(3), Bend(function)]
+    )
+    model.compile(keras16.optimizers.SGD(), keras16.losses.MeanSquaredError())
+    return keras16.audit(model, x, y)
+
+assert audited(lambda x: x).pure
+for nest in NESTS:
+    found = audited(nest)
+    assert not found.pure, nest
+    assert {tensor.dtype for tensor in found.wide} == {"float32"}, found.wide
+    for tensor in found.wide:
+        assert tensor.source.startswith("bend (Bend"), (nest, tensor)
+    lines = [tensor.source for tensor in found.wide if "net.py:" in tensor.source]
+    assert any(line.endswith(" in widen)") for line in lines), (nest, found.wide)
+"""
+
 CLASSES = 3
 
 
@@ -132,6 +184,11 @@ def npz(tmp_path):
 
 def test_the_library_audits_converts_and_fits(tmp_path):
     without_tensorflow(LIBRARY, tmp_path)
+
+
+def test_one_cast_is_caught_wherever_it_stands(tmp_path):
+    (tmp_path / "net.py").write_text(NET)
+    without_tensorflow(SOURCES, tmp_path)
 
 
 def test_train_and_audit_of_packaged_digits(tmp_path):
