@@ -51,7 +51,7 @@ def loss_and_gradient(labels, logits):
     dtype = keras.backend.standardize_dtype(logits.dtype)
     loss = loss_of(dtype, reduction="none")
     step = value_and_gradients(lambda logits: loss(labels, logits))
-    return step(keras.ops.ones(len(logits), dtype), logits)
+    return step(keras.ops.ones(keras.ops.shape(logits)[:1], dtype), logits)
 
 
 @both
