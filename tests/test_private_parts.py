@@ -61,7 +61,7 @@ MODULES = {
 OF_A_BACKEND = {
     "tensorflow": {"keras.src.backend.tensorflow.core": ["name_scope"]},
     "jax": {
-        "keras.src.backend.jax.core": ["name_scope"],
+        "keras.src.backend.jax.core": ["name_scope", "standardize_dtype"],
         "keras.src.backend.jax.trainer": ["JAXEpochIterator"],
     },
 }

@@ -26,6 +26,18 @@ def configure() -> None:
     """Has products and convolutions of float32 computed in float32, not TF32."""
     jax.config.update("jax_default_matmul_precision", "highest")
     keep_fast_kernels()
+    _keep_whole_numbers()
+
+
+def _keep_whole_numbers() -> None:
+    """Has Keras make whole numbers of Python's integers where floatx is bfloat16.
+
+    Its `convert_to_tensor` takes no dtype for floatx there, and makes them float32.
+    """
+    from keras.src.backend.jax import core
+
+    standardize = keras.backend.standardize_dtype
+    core.standardize_dtype = lambda dtype: dtype and standardize(dtype)
 
 
 def keep_fast_kernels() -> None:
