@@ -26,7 +26,6 @@ def configure() -> None:
     """Has products and convolutions of float32 computed in float32, not TF32."""
     jax.config.update("jax_default_matmul_precision", "highest")
     keep_fast_kernels()
-    _keep_whole_numbers()
 
 
 def _keep_whole_numbers() -> None:
@@ -49,6 +48,7 @@ def keep_fast_kernels() -> None:
     from keras.src.trainers import trainer
 
     trainer.ops = _TrainerOps()
+    _keep_whole_numbers()
 
 
 class _TrainerOps:
