@@ -146,13 +146,21 @@ def memory() -> str:
 def gpus() -> list[str]:
     """The names of the GPUs that this process may use, without starting a framework.
 
-    TensorFlow is asked where it is imported already (it may have come without CUDA),
-    the driver where it is not.
+    TensorFlow or JAX is asked where Keras runs on it and it is imported already (it
+    may have come without CUDA), the driver where it is not.
     """
-    tensorflow = sys.modules.get("tensorflow")
-    if tensorflow is not None and not tensorflow.config.list_physical_devices("GPU"):
+    if _framework_has_no_gpu():
         return []
     return list(_driver_gpus(os.environ.get("CUDA_VISIBLE_DEVICES")))
+
+
+def _framework_has_no_gpu() -> bool:
+    """Whether the framework that Keras runs on is imported and sees no GPU."""
+    if backend() == "jax":
+        jax = sys.modules.get("jax")
+        return jax is not None and all(d.platform == "cpu" for d in jax.devices())
+    tensorflow = sys.modules.get("tensorflow")
+    return tensorflow is not None and not tensorflow.config.list_physical_devices("GPU")
 
 
 def version(package: str) -> str:

@@ -141,9 +141,7 @@ def _row(name: str, examples: int) -> Row:
 
         try:
             return sweep.row(name, examples=examples)
-        except (
-            Exception
-        ) as error:  # of any kind: the others are tried all the same
+        except Exception as error:  # of any kind: the others are tried all the same
             return sweep.Row(name, problem=user_code.reason(error))
 
 

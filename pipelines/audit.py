@@ -33,7 +33,9 @@ def command(as_json: bool, **fields: Any) -> None:
     """Lists what is wider than 16 bits in a training step.
 
     The step (forward, loss, gradients, update, metrics) is traced on one batch, not
-    run; what a kernel accumulates inside one operation is not seen.
+    run; what a kernel accumulates inside one operation is not seen. With
+    KERAS_BACKEND=jax it is compiled, too: what the compiler widens by itself is told
+    beside it and not counted.
 
     Exit codes: 0 pure; 1 not pure, as precision 32 never is; 2 input that cannot be
     used.
@@ -56,4 +58,4 @@ def audited(run: Run) -> Any:
     from keras16.audit import audit
 
     ready = training.prepare(run)
-    return audit(ready.model, *ready.batch, precision=run.precision)
+    return audit(ready.model, *ready.batch, precision=run.precision, compiled=True)

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 
-from keras16 import precision, training
+from keras16 import backend, precision, training
 from keras16.backend import hooks
-from keras16.backend import tensorflow as backend
 from keras16.study import Run
 
 PRECISIONS = ("16", "32", "mixed", "bf16", "mixed_bf16")
@@ -51,7 +50,7 @@ def trained(compiled: bool = False, **fields) -> training.Result:
 @contextlib.contextmanager
 def uncompiled() -> Iterator[None]:
     """A block without XLA: compiling takes longer than a short run itself."""
-    with unittest.mock.patch.object(backend, "compiles", lambda *_: False):
+    with unittest.mock.patch.object(backend.module(), "compiles", lambda *_: False):
         yield
 
 
@@ -63,7 +62,7 @@ def prepared(**fields) -> training.Prepared:
 
 def weights(model: keras.Model) -> list[np.ndarray]:
     """The values of a model's variables, in float32 where they are floats."""
-    values = (v.numpy() for v in model.variables)
+    values = map(keras.ops.convert_to_numpy, model.variables)
     return [
         v if np.issubdtype(v.dtype, np.integer) else v.astype("float32") for v in values
     ]

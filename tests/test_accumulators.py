@@ -4,14 +4,13 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from keras16.numerics import accumulators
-from tests.close import assert_close, numpy_dtype
+from tests.close import assert_close, host, numpy_dtype
 from tests.reference import sums
-from tests.traced import both, formats, traced, vector
+from tests.traced import both, constant, formats, traced, with_signature
 
-WORDS = tf.TensorSpec([accumulators.WORDS], "int32")
+WORDS = ([accumulators.WORDS], "int32")
 LARGEST_COUNT = 2**31 - 1
 
 
@@ -40,14 +39,14 @@ def fraction_of(words):
 
 
 def total_of(values, compiled):
-    return traced(accumulators.total, compiled)(tf.constant(values))
+    return traced(accumulators.total, compiled)(constant(values))
 
 
 @both
 @formats
 def test_every_finite_number_is_held_exactly(dtype, compiled):
     values = every_finite(dtype)
-    digits = traced(accumulators._digits, compiled)(tf.constant(values)).numpy()
+    digits = host(traced(accumulators._digits, compiled)(constant(values)))
     places = 2.0 ** (14 * np.arange(accumulators.DIGITS) - 24)
     assert not digits[:, -1].any()
     np.testing.assert_array_equal(digits[:, :-1] @ places, values.astype("float64"))
@@ -75,12 +74,11 @@ def test_the_largest_numbers_and_the_smallest_add_up(compiled):
 @both
 @formats
 def test_batches_of_unknown_length_add_up(dtype, compiled):
-    specs = [WORDS, vector(dtype)]
-    add = tf.function(accumulators.add, specs, autograph=False, jit_compile=compiled)
+    add = with_signature(accumulators.add, compiled, WORDS, ([None], dtype))
     batches = [draw(count, dtype, seed=count) for count in (0, 1, 31, 1000, 70_000)]
-    words = tf.constant(accumulators.zero())
+    words = constant(accumulators.zero())
     for batch in batches:
-        words = add(words, tf.constant(batch))
+        words = add(words, constant(batch))
     assert fraction_of(words) == sums.exact(np.concatenate(batches))
 
 
@@ -98,14 +96,14 @@ def test_what_is_not_finite_gives_nan_for_ever(dtype, compiled):
     three = accumulators.add_count(accumulators.zero(), 3)
     for bad in (np.nan, np.inf, -np.inf):
         values = np.array([1, bad, 2], numpy_dtype(dtype))
-        words = add(tf.constant(accumulators.zero()), tf.constant(values))
-        words = add(words, tf.constant(np.zeros(3, numpy_dtype(dtype))))
+        words = add(constant(accumulators.zero()), constant(values))
+        words = add(words, constant(np.zeros(3, numpy_dtype(dtype))))
         assert np.isnan(accumulators.to_float(words))
         assert_close(divided(words, three, dtype)(compiled), np.nan, dtype)
 
 
 def test_many_batches_that_are_not_finite_do_not_wrap_around():
-    words = accumulators.total(tf.constant(np.full(2**17, np.nan, "float16")))
+    words = accumulators.total(constant(np.full(2**17, np.nan, "float16")))
     assert int(words[-1]) == 1
 
 
@@ -135,9 +133,9 @@ def test_a_multiple_is_exact_up_to_the_largest_count(dtype, compiled):
     for value in values:
         for count in counts:
             words = multiple(
-                tf.constant(accumulators.zero()),
-                tf.constant(value),
-                tf.constant(count, "int32"),
+                constant(accumulators.zero()),
+                constant(value),
+                constant(count, "int32"),
             )
             exact = sums.exact(cut(value))
             assert fraction_of(words) == exact * count, (value, count)
@@ -156,10 +154,10 @@ def test_multiples_and_counts_add_up_over_an_epoch(compiled):
     random = np.random.default_rng(5)
     means = random.uniform(-3e4, 6e4, 200).astype("float16")
     sizes = random.integers(1, 2**28, 200)
-    total = count = tf.constant(accumulators.zero())
+    total = count = constant(accumulators.zero())
     for mean, size in zip(means, sizes, strict=True):
-        size = tf.constant(size, "int32")
-        total = multiple(total, tf.constant(mean), size)
+        size = constant(size, "int32")
+        total = multiple(total, constant(mean), size)
         count = counted(count, size)
     pairs = zip(means, sizes, strict=True)
     exact = sum(sums.exact(mean) * int(size) for mean, size in pairs)
@@ -172,7 +170,7 @@ def test_multiples_and_counts_add_up_over_an_epoch(compiled):
 @pytest.mark.parametrize("count", [0, 1, 2048, 2049, 65505, 10**9, LARGEST_COUNT])
 def test_counts_are_exact(count, compiled):
     words = traced(accumulators.add_count, compiled)(
-        tf.constant(accumulators.zero()), tf.constant(count, "int32")
+        constant(accumulators.zero()), constant(count, "int32")
     )
     assert fraction_of(words) == count
 
@@ -182,7 +180,7 @@ def divided(numerator, denominator, dtype):
 
     def quotient(compiled):
         ratio = traced(RATIOS[dtype], compiled)
-        return ratio(tf.constant(numerator), tf.constant(denominator))
+        return ratio(constant(numerator), constant(denominator))
 
     return quotient
 

@@ -4,11 +4,11 @@ import functools
 
 import numpy as np
 import pytest
-import tensorflow as tf
+from keras import ops
 
 from keras16.numerics import averages
 from tests.close import assert_close, numpy_dtype, wide
-from tests.traced import both, traced
+from tests.traced import both, constant, traced
 
 STEPS = 3000
 MOMENTA = [0.9, 0.99, 0.999]
@@ -22,12 +22,12 @@ def after_many_steps(kind, momentum, compiled):
 
     def run(average, fraction, targets):
         def one(step, average, fraction):
-            target = tf.gather(targets, step)
+            target = ops.take(targets, step, axis=0)
             return step + 1, *averages.move(average, fraction, target, increment)
 
-        count = tf.shape(targets)[0]
-        state = (tf.constant(0), average, fraction)
-        return tf.while_loop(lambda step, *_: step < count, one, state)[1:]
+        count = ops.shape(targets)[0]
+        state = (constant(0), average, fraction)
+        return ops.while_loop(lambda step, *_: step < count, one, state)[1:]
 
     return traced(run, compiled)
 

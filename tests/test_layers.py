@@ -5,7 +5,6 @@ import functools
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from keras16 import layers
 from keras16.audit import audit
@@ -13,7 +12,14 @@ from keras16.errors import UserError
 from tests.close import assert_close, host, wide
 from tests.reference import batch_normalization as reference
 from tests.reference import sums
-from tests.traced import both, traced
+from tests.traced import (
+    ON_JAX,
+    both,
+    constant,
+    of_tensorflow,
+    traced,
+    value_and_gradients,
+)
 
 # What a channel holds: (spread, mean).
 CHANNELS = {
@@ -69,12 +75,8 @@ def step_of(layer, compiled):
     """(inputs, upstream) -> (outputs, gradients of the inputs and parameters)."""
 
     def step(x, upstream):
-        parameters = [v.value for v in layer.trainable_variables]
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            outputs = layer(x, training=True)
-        gradients = tape.gradient(outputs, [x, *parameters], output_gradients=upstream)
-        return outputs, *gradients
+        called = functools.partial(layer, training=True)
+        return value_and_gradients(called, layer.trainable_variables)(upstream, x)
 
     return traced(step, compiled)
 
@@ -84,7 +86,7 @@ def assert_step(layer, x, upstream, compiled):
     gamma = np.ones(x.shape[1]) if layer.gamma is None else wide(layer.gamma)
     beta = np.zeros(x.shape[1]) if layer.beta is None else wide(layer.beta)
     expected = reference.train(x, gamma, beta, upstream, layer.epsilon)
-    found = step_of(layer, compiled)(tf.constant(x), tf.constant(upstream))
+    found = step_of(layer, compiled)(constant(x), constant(upstream))
     names = ["outputs", "x", *(v.name for v in layer.trainable_variables)]
     largest = {name: np.abs(expected[name]).max(axis=0) for name in names}
     for name in set(names) & {"gamma", "beta"}:  # sums of upstream, which cancel
@@ -149,7 +151,7 @@ def test_moving_statistics_and_inference_do_not_stall(momentum, compiled):
     layer = normalization(x.shape[1], momentum=momentum)
     train = traced(lambda x: layer(x, training=True), compiled)
     for _ in range(steps):
-        train(tf.constant(x))
+        train(constant(x))
     values = wide(x)
     mean = reference.moved(0.0, [values.mean(axis=0)] * steps, momentum)
     variance = reference.moved(1.0, [values.var(axis=0)] * steps, momentum)
@@ -163,7 +165,7 @@ def test_moving_statistics_and_inference_do_not_stall(momentum, compiled):
     spread = np.sqrt(variance + layer.epsilon)
     kept = 8 * 2.0**-26 * np.abs(mean) / spread * 2.0**10
     scale = np.abs(expected).max(axis=0) + np.abs(beta) + kept
-    assert_close(infer(tf.constant(x)), expected, "float16", units=3, scale=scale)
+    assert_close(infer(constant(x)), expected, "float16", units=3, scale=scale)
 
 
 @both
@@ -200,7 +202,7 @@ def test_any_axis(axis, shape, compiled):
 
 def test_bfloat16_trains_too_and_without_a_graph():
     random = np.random.default_rng(0)
-    x = tf.cast(random.normal(5, 2, (512, 4)), "bfloat16")
+    x = keras.ops.cast(random.normal(5, 2, (512, 4)), "bfloat16")
     layer = layers.BatchNormalization(dtype="bfloat16", momentum=0.5)
     outputs = layer(x, training=True)
     expected = reference.train(wide(x), 1.0, 0.0, wide(x), 1e-3)
@@ -237,7 +239,11 @@ def test_a_frozen_layer_uses_its_moving_statistics():
     np.testing.assert_array_equal(host(layer.moving_mean), before)
 
 
-@pytest.mark.parametrize("settings", [{"renorm": True}, {"synchronized": True}])
+# On JAX Keras itself refuses to synchronize.
+REFUSED = [{"renorm": True}, *([] if ON_JAX else [{"synchronized": True}])]
+
+
+@pytest.mark.parametrize("settings", REFUSED)
 def test_what_16_bits_do_not_have_is_refused(settings):
     with pytest.raises(UserError, match="float32"):
         layers.BatchNormalization(dtype="float16", **settings)
@@ -294,10 +300,7 @@ def test_the_gradient_of_a_global_average(compiled):
     layer = layers.GlobalAveragePooling2D(dtype="float16")
 
     def gradient(x, upstream):
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            outputs = layer(x)
-        return tape.gradient(outputs, x, output_gradients=upstream)
+        return value_and_gradients(layer)(upstream, x)[1]
 
     random = np.random.default_rng(0)
     x = random.normal(size=(5, 7, 7, 3)).astype("float16")
@@ -336,6 +339,7 @@ def test_rescaling(scale, offset, compiled):
     assert_close(found, product + np.array(offset), "float16", scale=size)
 
 
+@of_tensorflow("reads its graph")
 def test_keras_rescaling_by_a_list_makes_float32():
     layer = keras.layers.Rescaling([0.1, 2.0], dtype="float16")
     assert "float32" in floats_in(layer)
@@ -344,6 +348,8 @@ def test_keras_rescaling_by_a_list_makes_float32():
 
 def floats_in(layer):
     """The floating dtypes in the graph of a layer of two float16 features."""
+    import tensorflow as tf
+
     function = traced(layer, False)
     graph = function.get_concrete_function(tf.TensorSpec([None, 2], "float16")).graph
     outputs = [t for operation in graph.get_operations() for t in operation.outputs]

@@ -5,14 +5,13 @@ import math
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from keras16 import losses, metrics
 from keras16.metrics.mean import on_host
 from keras16.precision import use
 from tests.close import assert_close, host, rounded, wide
 from tests.reference import softmax as reference
-from tests.traced import both, formats, traced
+from tests.traced import both, constant, formats, traced, value_and_gradients
 
 SAMPLES = 60_000
 
@@ -49,11 +48,10 @@ def logits_of(dtype, classes=10, seed=0):
 
 
 def loss_and_gradient(labels, logits):
-    with tf.GradientTape() as tape:
-        tape.watch(logits)
-        dtype = keras.backend.standardize_dtype(logits.dtype)
-        loss = loss_of(dtype, reduction="none")(labels, logits)
-    return loss, tape.gradient(loss, logits)
+    dtype = keras.backend.standardize_dtype(logits.dtype)
+    loss = loss_of(dtype, reduction="none")
+    step = value_and_gradients(lambda logits: loss(labels, logits))
+    return step(keras.ops.ones(keras.ops.shape(logits)[:1], dtype), logits)
 
 
 @both
@@ -61,7 +59,7 @@ def loss_and_gradient(labels, logits):
 @pytest.mark.parametrize("classes", [2, 1000])
 def test_cross_entropy_and_its_gradient(classes, dtype, compiled):
     logits, labels = logits_of(dtype, classes)
-    found = traced(loss_and_gradient, compiled)(labels, tf.constant(logits))
+    found = traced(loss_and_gradient, compiled)(labels, constant(logits))
     loss, gradient = reference.cross_entropy(labels, wide(logits))
     for value, expected in zip(found, (loss, gradient), strict=True):
         floor = np.maximum(np.abs(expected), 2.0**-100)  # exp flushes what is less
@@ -77,7 +75,7 @@ def test_small_losses_and_gradients_are_kept(compiled):
     exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
     naive = np.log(exponentials.sum(axis=-1, dtype="float16"))
     assert np.mean(naive == 0) > 0.5
-    loss, gradient = traced(loss_and_gradient, compiled)(labels, tf.constant(logits))
+    loss, gradient = traced(loss_and_gradient, compiled)(labels, constant(logits))
     expected = reference.cross_entropy(labels, wide(logits))
     assert_close(loss, expected[0], "float16", units=4)
     assert_close(gradient, expected[1], "float16", units=4)
@@ -167,7 +165,7 @@ def test_one_loss_for_each_pixel(compiled):
 def test_a_label_that_is_no_class_is_no_number(compiled):
     """As Keras has it on a GPU; on a CPU it stops. Neither hides the mistake."""
     logits = np.array([[1, 2, 3], [1, 2, 3]], "float16")
-    found = traced(loss_and_gradient, compiled)(np.array([7, 1]), tf.constant(logits))
+    found = traced(loss_and_gradient, compiled)(np.array([7, 1]), constant(logits))
     for each in found:
         assert np.isnan(wide(each)[0]).all() and np.isfinite(wide(each)[1]).all()
 
@@ -216,7 +214,7 @@ def test_metrics_of_class_ids(compiled):
         entropy.update_state(labels, logits)
 
     for _ in range(3):
-        traced(update, compiled)(labels, tf.constant(logits))
+        traced(update, compiled)(labels, constant(logits))
     hits = wide(logits).argmax(axis=-1) == labels
     assert on_host(accuracy) == hits.mean()
     each = reference.cross_entropy(labels, wide(logits))[0]
@@ -241,7 +239,7 @@ def test_a_mean_of_many_batches(dtype, compiled):
     update = traced(lambda values: metric.update_state(values), compiled)
     values = rounded(np.random.default_rng(0).uniform(0, 50, (300, 100)), dtype)
     for batch in values:
-        update(tf.constant(batch))
+        update(constant(batch))
     assert on_host(metric) == wide(values).mean()
     assert_close(metric.result(), wide(values).mean(), dtype, units=1)
     metric.reset_state()
@@ -257,7 +255,7 @@ def test_a_weighted_mean(compiled):
     weights = random.choice([0, 0.25, 1, 2], (20, 50)).astype("float16")
     update = traced(metric.update_state, compiled)
     for batch, weight in zip(values, weights, strict=True):
-        update(tf.constant(batch), tf.constant(weight))
+        update(constant(batch), constant(weight))
     expected = np.average(wide(values), weights=wide(weights))
     assert on_host(metric) == pytest.approx(expected, rel=1e-4)
 
@@ -270,7 +268,7 @@ def test_the_weights_of_a_matrix_of_values(compiled):
     expected = np.average(wide(values).mean(axis=1), weights=wide(weights))
     for weight in (weights, weights[:, None]):
         metric = metrics.Mean(dtype="float16")
-        traced(metric.update_state, compiled)(tf.constant(values), tf.constant(weight))
+        traced(metric.update_state, compiled)(constant(values), constant(weight))
         assert on_host(metric) == pytest.approx(expected, rel=2e-3)
 
 

@@ -5,20 +5,17 @@ import functools
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from keras16 import losses, optimizers, precision, schedules
+from keras16 import losses, measure, optimizers, precision, schedules
 from keras16.errors import UserError
 from keras16.numerics import noise, softfloat, tables
 from keras16.optimizers._rounding import ROUNDINGS
 from pipelines._options import ROUNDINGS as OFFERED
+from tests.close import host
+from tests.traced import both, constant, of_tensorflow
+from tests.traced import with_signature as traced
 
-both = pytest.mark.parametrize("compiled", [False, True], ids=["graph", "xla"])
 DRAWS = 100_000
-
-
-def traced(function, compiled):
-    return tf.function(function, autograph=False, jit_compile=compiled)
 
 
 def unit(x):
@@ -50,7 +47,7 @@ def test_kahans_sum_has_27_bits_whatever_is_added(compiled):
         return sum_.rounded_with_fraction("float16")
 
     found, left = (
-        x.numpy().astype("float64")
+        host(x).astype("float64")
         for x in traced(add, compiled)(weight, fraction, step, exponent)
     )
     addend = step.astype("float64") * 2.0**exponent
@@ -73,7 +70,7 @@ def test_a_product_made_in_the_same_cluster_is_added_as_it_was_rounded(compiled)
         sum_ = softfloat.of(a) + softfloat.of(k * q)
         return sum_.rounded_with_fraction("float16")
 
-    found, left = (x.numpy() for x in traced(add, compiled)(a, k, q))
+    found, left = (host(x) for x in traced(add, compiled)(a, k, q))
     exact = a.astype("float64") + (k * q).astype("float64")
     whole = found.astype("float64") + left * unit(found) * 2.0**-16
     largest = np.max(np.abs([a, k * q, found]), axis=0)
@@ -106,12 +103,14 @@ def test_chance_is_unbiased(compiled):
     rounded = traced(add, compiled)
     for place, (weight, step) in enumerate(CASES):
         value, exponent = np.frexp(step)
-        found = rounded(
-            np.full(DRAWS, weight, "float16"),
-            np.full(DRAWS, value, "float16"),
-            np.full(DRAWS, exponent, "int32"),
-            tf.constant(place),
-        ).numpy()
+        found = host(
+            rounded(
+                np.full(DRAWS, weight, "float16"),
+                np.full(DRAWS, value, "float16"),
+                np.full(DRAWS, exponent, "int32"),
+                constant(place),
+            )
+        )
         start, step = (
             float(np.float16(weight)),
             float(np.float16(value)) * 2.0**exponent,
@@ -123,7 +122,7 @@ def test_chance_is_unbiased(compiled):
 
 
 def words(seed, place, step):
-    return noise.drawn((DRAWS,), noise.key(seed, place), tf.constant(step)).numpy()
+    return host(noise.drawn((DRAWS,), noise.key(seed, place), constant(step)))
 
 
 def test_noise_is_uniform_and_different_everywhere():
@@ -140,7 +139,7 @@ def test_noise_is_uniform_and_different_everywhere():
 
 def test_noise_is_spread_evenly_over_the_steps():
     """Over 1,000 steps a chance of p comes 1,000 p times, to 5 times, everywhere."""
-    starts = noise.drawn((50,), noise.key(0, 0), tf.constant(0)).numpy()
+    starts = host(noise.drawn((50,), noise.key(0, 0), constant(0)))
     steps = np.arange(1000)[:, None] * noise._GOLDEN
     found = (starts.astype("int64") + steps) % 2**32 / 2**32
     for chance in (0.003, 0.1, 0.37, 0.9):
@@ -153,10 +152,10 @@ def test_noise_is_spread_evenly_over_the_steps():
 
 def test_a_word_holds_a_rate_that_float16_does_not():
     for rate in (1e-8, 3.3e-5, 0.001, 0.999999, 1.0, 70_000.0):
-        found = softfloat.of_word(tf.constant(softfloat.word(rate)))
+        found = softfloat.of_word(constant(softfloat.word(rate)))
         value = int(found.units) * 2.0 ** int(found.exponent)
         assert value == np.float32(rate)
-    assert int(softfloat.of_word(tf.constant(softfloat.word(0.0))).units) == 0
+    assert int(softfloat.of_word(constant(softfloat.word(0.0))).units) == 0
 
 
 @both
@@ -164,7 +163,7 @@ def test_tables_follow_a_function_for_two_thousand_million_steps(compiled):
     table = tables.tabulated(lambda step: 1 / (1 + step * 1e-3))
     at = traced(table.at, compiled)
     for step in (0, 1, 1023, 1024, 1027, 5000, 123_456, 10**9, 2**31 - 1):
-        found = softfloat.host_number(at(tf.constant(step, "int64")).numpy())
+        found = softfloat.host_number(host(at(constant(np.int64(step)))))
         assert abs(found * (1 + step * 1e-3) - 1) < 4e-5, step
 
 
@@ -175,15 +174,15 @@ def moved_by(rounding, start, rate, steps, compiled, optimizer=optimizers.SGD):
     weights = keras.Variable(np.full(64, start), dtype="float16")
     made = optimizer(rate, rounding=rounding)
     made.build([weights])
-    gradient = tf.constant(np.ones(64, "float16"))
+    gradient = constant(np.ones(64, "float16"))
     apply = traced(lambda g: made.apply([g], [weights]), compiled)
     for _ in range(steps):
         apply(gradient)
-    return weights.numpy().astype("float64") - float(np.float16(start)), made
+    return host(weights).astype("float64") - float(np.float16(start)), made
 
 
 def left_of(optimizer, weights):
-    held = optimizer.compensations[0].numpy().astype("float64")
+    held = host(optimizer.compensations[0]).astype("float64")
     return held * unit(weights) * 2.0**-16
 
 
@@ -210,8 +209,8 @@ def test_a_seed_reproduces_the_chance_and_another_does_not():
         adam = optimizers.Adam(1e-4, rounding="stochastic", seed=seed)
         adam.build([weights])
         for _ in range(5):
-            adam.apply([tf.constant(np.full(512, 0.1, "float16"))], [weights])
-        return weights.numpy()
+            adam.apply([constant(np.full(512, 0.1, "float16"))], [weights])
+        return host(weights)
 
     assert (run(1) == run(1)).all()
     assert (run(1) != run(2)).any()
@@ -222,8 +221,8 @@ def test_infinity_and_nan_are_not_hidden(rounding):
     weights = keras.Variable(np.ones(3), dtype="float16")
     sgd = optimizers.SGD(0.1, rounding=rounding)
     sgd.build([weights])
-    sgd.apply([tf.constant(np.array([np.inf, np.nan, 1], "float16"))], [weights])
-    found = weights.numpy()
+    sgd.apply([constant(np.array([np.inf, np.nan, 1], "float16"))], [weights])
+    found = host(weights)
     assert np.isnan(found[:2]).all() and abs(float(found[2]) - 0.9) < 2.0**-11
 
 
@@ -233,7 +232,7 @@ def test_kahan_adds_one_16_bit_slot_and_chance_none():
         weights = keras.Variable(np.ones((5, 7)), dtype="float16")
         adam = optimizers.Adam(rounding=rounding)
         adam.build([weights])
-        slots[rounding] = sum(v.value.dtype.size * 35 for v in adam.variables[2:])
+        slots[rounding] = measure.variables_bytes(adam.variables[2:])
     assert slots == {"nearest": 140, "kahan": 210, "stochastic": 140}
 
 
@@ -318,7 +317,7 @@ def fall_in_float16(sizes, optimizer):
     loss = losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer, loss)
     optimizer.build(model.trainable_variables)
-    x, y = (tf.constant(each) for each in data())
+    x, y = (constant(each) for each in data())
     step = traced(lambda: model.train_step((x, y)) and None, compiled=True)
     for _ in range(STEPS):
         step()
@@ -326,6 +325,7 @@ def fall_in_float16(sizes, optimizer):
     return loss_of(first_weights(sizes)) - loss_of(weights)
 
 
+@of_tensorflow("train_step takes the state on JAX; see test_without_tensorflow")
 @pytest.mark.parametrize(
     "name, twin", [*((name, "Adam") for name in NETS), ("logistic regression", "SGD")]
 )

@@ -5,14 +5,13 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from keras16 import optimizers
 from keras16.errors import UserError
 from keras16.optimizers import adam, rmsprop, sgd
 from tests.close import assert_close, host, units_off, wide
 from tests.reference import optimizers as reference
-from tests.traced import both, formats
+from tests.traced import both, constant, formats, with_signature
 
 STEPS = 20
 
@@ -65,14 +64,12 @@ def trained(optimizer, start, gradients, dtype, compiled=False):
     """The variable after each of some steps, as one array."""
     variable = keras.Variable(np.asarray(start), dtype=dtype)
     optimizer.build([variable])
-    apply = tf.function(
-        lambda gradient: optimizer.apply([gradient], [variable]),
-        autograph=False,
-        jit_compile=compiled,
+    apply = with_signature(
+        lambda gradient: optimizer.apply([gradient], [variable]), compiled
     )
     path = []
     for gradient in gradients:
-        apply(tf.cast(gradient, dtype))
+        apply(keras.ops.cast(gradient, dtype))
         path.append(host(variable).copy())
     return np.stack(path)
 
@@ -192,17 +189,13 @@ def trained_in_one_call(optimizer, start, gradients):
     """The weights after many steps."""
     variable = keras.Variable(np.asarray(start), dtype="float16")
     optimizer.build([variable])
-    rows = tf.constant(gradients)
+    rows = constant(gradients)
 
-    @tf.function(autograph=False)
-    def run():
-        def one(step):
-            optimizer.apply([rows[step]], [variable])
-            return step + 1
-
-        tf.while_loop(lambda step: step < len(gradients), one, [tf.constant(0)])
-
-    run()
+    apply = with_signature(
+        lambda step: optimizer.apply([rows[step]], [variable]), compiled=False
+    )
+    for step in range(len(gradients)):
+        apply(constant(step))
     return wide(variable)
 
 
@@ -213,7 +206,7 @@ def test_excluded_variables_do_not_decay(name):
     bias = keras.Variable(np.ones(2), dtype="float16", name="bias")
     optimizer.exclude_from_weight_decay(var_names=["bias"])
     optimizer.build([kernel, bias])
-    zeros = tf.zeros(2, "float16")
+    zeros = keras.ops.zeros(2, "float16")
     optimizer.apply([zeros, zeros], [kernel, bias])
     assert_close(kernel, [0.95, 0.95], "float16", units=1)
     assert_close(bias, [1.0, 1.0], "float16", units=0)

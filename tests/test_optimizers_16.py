@@ -5,13 +5,14 @@ import functools
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from keras16 import catalog, losses, optimizers, precision, schedules
+from keras16 import catalog, losses, measure, optimizers, precision, schedules
 from keras16.audit import audit
 from keras16.errors import UserError
 from keras16.optimizers import _settings
+from tests.close import host
 from tests.reference import optimizers_16 as twins
+from tests.traced import constant, with_signature
 
 both = pytest.mark.parametrize("compiled", [False, True], ids=["graph", "xla"])
 NAMES = [name for name in optimizers.__all__ if name != "get"]
@@ -51,18 +52,18 @@ def trained(optimizer, gradients, dtype="float16", compiled=True, start=WEIGHTS)
     def apply(gradient):
         optimizer.apply([gradient], [weights])
 
-    step = tf.function(apply, autograph=False, jit_compile=compiled)
+    step = with_signature(apply, compiled)
     for gradient in gradients:
-        step(tf.constant(gradient.astype(dtype)))
+        step(constant(gradient.astype(dtype)))
     if getattr(optimizer, "rounding", "") == "kahan":
         return with_compensation(weights, optimizer)
-    return weights.numpy().astype("float64")
+    return host(weights).astype("float64")
 
 
 def with_compensation(weights, optimizer):
     """The weights with what Kahan holds for them."""
-    found = weights.numpy().astype("float64")
-    held = optimizer.compensations[0].numpy()
+    found = host(weights).astype("float64")
+    held = host(optimizer.compensations[0])
     exponent = np.maximum(np.frexp(np.abs(found))[1] - 1, -14)
     return found + held * np.ldexp(1.0, exponent - 26)
 
@@ -76,8 +77,8 @@ def kit(variant):
     optimizer = made(variant, rate=1.0, rounding="kahan")
     weights = keras.Variable(WEIGHTS, dtype="float16")
     optimizer.build([weights])
-    first = [v.numpy() for v in optimizer.variables]
-    step = tf.function(lambda g: optimizer.apply([g], [weights]), autograph=False)
+    first = [host(v) for v in optimizer.variables]
+    step = with_signature(lambda g: optimizer.apply([g], [weights]), False)
 
     def run(gradients, rate):
         weights.assign(WEIGHTS)
@@ -85,7 +86,7 @@ def kit(variant):
             variable.assign(value)
         optimizer.learning_rate = rate
         for gradient in gradients:
-            step(tf.constant(gradient))
+            step(constant(gradient))
         return with_compensation(weights, optimizer)
 
     return run
@@ -214,7 +215,7 @@ def test_the_second_moment_follows_at_a_beta_of_0_9999():
     squares = np.array([float(g[0, 0]) ** 2 for g in stream])
     share = 1e-4 * 0.9999 ** np.arange(len(stream))[::-1]
     exact = np.sqrt((share * squares).sum() / seen)
-    root = adam._velocities[0].numpy().astype("float64")
+    root = host(adam._velocities[0]).astype("float64")
     assert abs(root.mean() / exact - 1) < 1e-3
     assert np.abs(root / exact - 1).max() < 1e-2
 
@@ -273,15 +274,14 @@ def test_weight_averages_do_not_stall(compiled):
         weights = keras.Variable(np.full(8, 0.75), dtype="float16")
         sgd = library.SGD(0.05, use_ema=True, ema_momentum=0.999)
         sgd.build([weights])
-        step = tf.function(
-            lambda: sgd.apply([tf.ones(8, "float16")], [weights]), jit_compile=compiled
-        )
+        ones = constant(np.ones(8, "float16"))
+        step = with_signature(lambda: sgd.apply([ones], [weights]), compiled)
         step()
         weights.assign(np.full(8, 0.05))
         sgd.learning_rate = 0.0
         for _ in range(999):
             step()
-        return sgd._model_variables_moving_average[0].numpy().astype("float64")
+        return host(sgd._model_variables_moving_average[0]).astype("float64")
 
     target = float(np.float16(0.05))
     exact = target + (0.7 - target) * 0.999**999
@@ -303,7 +303,7 @@ def test_accumulated_gradients_neither_overflow_nor_vanish(size, compiled):
     # A mean of subnormal numbers is rounded to one.
     off = np.abs((start - found) / (1e-3 / size) - mean)
     assert (off <= 3 * 2.0**-11 * np.abs(mean) + 2.0**-24).all()
-    assert (sgd._accumulated_gradients[0].numpy() == 0).all()
+    assert (host(sgd._accumulated_gradients[0]) == 0).all()
 
 
 # Schedules and rates
@@ -352,7 +352,7 @@ def test_a_rate_reads_and_sets_as_a_number():
     assert np.isclose(keras.ops.convert_to_numpy(adam.learning_rate), 3e-5)
     assert np.isclose(adam.get_config()["learning_rate"], 3e-5)
     adam.learning_rate.assign(1e-4)
-    assert np.isclose(adam.learning_rate.numpy(), 1e-4)
+    assert np.isclose(host(adam.learning_rate), 1e-4)
     assert np.isclose(float(optimizers.Adam(lambda: 0.25).learning_rate), 0.25)
     with pytest.raises(TypeError, match="schedule"):
         optimizers.Adam(schedules.CosineDecay(0.1, 9)).learning_rate = 0.1
@@ -416,7 +416,7 @@ def test_slots_are_half_as_large_as_keras_own(variant):
         optimizer = made(variant, library)
         optimizer.build([weights])
         slots = [v for v in optimizer.variables if v.shape == weights.shape]
-        return sum(v.value.dtype.size * 48 for v in slots)
+        return measure.variables_bytes(slots)
 
     assert 2 * slot_bytes(optimizers, "float16") == slot_bytes(
         keras.optimizers, "float32"
@@ -461,7 +461,7 @@ def test_a_saved_optimizer_goes_on_where_it_was(tmp_path):
     assert type(again.optimizer) is optimizers.SGD
     for old, new in zip(sgd.variables, again.optimizer.variables, strict=True):
         assert old.dtype == new.dtype
-        assert (old.numpy() == new.numpy()).all(), old.path
+        assert (host(old) == host(new)).all(), old.path
     for each in (model, again):
         each.fit(x, y, verbose=0)
     for old, new in zip(model.get_weights(), again.get_weights(), strict=True):
@@ -501,12 +501,12 @@ def test_plain_batch_normalization_is_the_textbooks():
     random = np.random.default_rng(0)
     x = random.normal(1, 2, (64, 7, 7, 3)).astype("float16")
     layer = PlainBatchNormalization(momentum=0.5)
-    found = layer(x, training=True).numpy().astype("float64")
+    found = host(layer(x, training=True)).astype("float64")
     rows = x.astype("float64").reshape(-1, 3)
     exact = (rows - rows.mean(0)) / np.sqrt(rows.var(0) + 1e-3)
     assert np.abs(found.reshape(-1, 3) - exact).max() < 0.02
-    assert np.allclose(layer.moving_mean.numpy(), rows.mean(0) / 2, rtol=5e-3)
-    assert np.allclose(layer.moving_variance.numpy(), rows.var(0) / 2 + 0.5, rtol=5e-3)
+    assert np.allclose(host(layer.moving_mean), rows.mean(0) / 2, rtol=5e-3)
+    assert np.allclose(host(layer.moving_variance), rows.var(0) / 2 + 0.5, rtol=5e-3)
 
 
 # The catalogue

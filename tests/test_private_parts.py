@@ -57,8 +57,17 @@ MODULES = {
     registration.KERAS_REGISTRY: ["get_registered_object"],
     "keras.src.utils.naming": ["get_object_name"],
     "keras.src.trainers.data_adapters.array_slicing": ["convert_to_sliceable"],
-    "keras.src.backend.tensorflow.core": ["name_scope"],
+    "keras.src.trainers.trainer": ["Trainer"],
+    "keras.src.backend.common.stateless_scope": ["get_stateless_scope"],
 }
+OF_A_BACKEND = {
+    "tensorflow": {"keras.src.backend.tensorflow.core": ["name_scope"]},
+    "jax": {
+        "keras.src.backend.jax.core": ["name_scope", "standardize_dtype"],
+        "keras.src.backend.jax.trainer": ["JAXEpochIterator"],
+    },
+}
+MODULES |= OF_A_BACKEND[keras.backend.backend()]
 
 
 def classes():
@@ -119,6 +128,14 @@ def test_the_private_modules_are_where_they_were(module):
     found = importlib.import_module(module)
     for name in MODULES[module]:
         assert callable(getattr(found, name, None)), f"{module}.{name} is gone"
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="of JAX's trainer")
+def test_the_trainer_of_jax_has_its_private_methods():
+    for name in ("_symbolic_build", "_get_jax_state", "metrics_variables"):
+        assert hasattr(keras.Model, name), name
+    trainer = importlib.import_module("keras.src.trainers.trainer")
+    assert callable(trainer.ops.sum)  # what adds the losses
 
 
 def test_variables_are_drawn_in_one_private_method():

@@ -3,12 +3,13 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import keras16
 from keras16 import constraints, initializers, regularizers
 from keras16.audit import audit
 from keras16.errors import UserError
+from tests.close import host
+from tests.traced import constant, value_and_gradients, with_signature
 
 EPSILON = 1e-7
 SCALES = pytest.mark.parametrize("scale", [1e-4, 1.0, 300.0, 1e4])
@@ -30,16 +31,11 @@ def assert_units(found, expected, units):
 
 
 def run(regularizer, w, compiled):
-    @tf.function(jit_compile=compiled, autograph=False)
-    def step(w):
-        with tf.GradientTape() as tape:
-            tape.watch(w)
-            value = regularizer(w)
-        return value, tape.gradient(value, w)
-
-    value, gradient = step(tf.constant(w))
-    assert value.dtype == gradient.dtype == tf.float16
-    return value.numpy(), gradient.numpy()
+    step = with_signature(value_and_gradients(regularizer), compiled)
+    value, gradient = step(constant(1.0, "float16"), constant(w))
+    for each in (value, gradient):
+        assert keras.backend.standardize_dtype(each.dtype) == "float16"
+    return host(value), host(gradient)
 
 
 @SCALES
@@ -55,9 +51,9 @@ def test_l1_and_l2_agree_with_float64(scale, compiled):
 
 def test_stock_l2_is_infinite_and_ours_is_right():
     w = np.full((100, 100), 3.0, "float16")
-    assert np.isinf(float(keras.regularizers.L2(1e-4)(tf.constant(w))))
-    assert_units(float(regularizers.L2(1e-4)(tf.constant(w))), 9.0, 1)
-    assert_units(float(regularizers.L1(1e-4)(tf.constant(w))), 3.0, 1)
+    assert np.isinf(float(keras.regularizers.L2(1e-4)(constant(w))))
+    assert_units(float(regularizers.L2(1e-4)(constant(w))), 9.0, 1)
+    assert_units(float(regularizers.L1(1e-4)(constant(w))), 3.0, 1)
 
 
 def orthogonal(rows, factor):
@@ -80,7 +76,7 @@ def test_orthogonal_agrees_with_float64(mode, scale):
     turn = np.transpose if mode == "columns" else np.asarray
     truth, slopes, terms = orthogonal(turn(w.astype("float64")), 0.5)
     stock = keras.regularizers.OrthogonalRegularizer(0.5, mode)
-    assert float(stock(tf.constant(w.astype("float32")))) == pytest.approx(truth)
+    assert float(stock(constant(w.astype("float32")))) == pytest.approx(truth)
     assert_units(value, truth, 4)
     # The gradient is a difference: 4 units in the last place of what is subtracted.
     error = np.abs(turn(gradient).astype("float64") - slopes)
@@ -96,7 +92,7 @@ def test_regularizer_round_trip_and_float32(name):
     assert type(regularizers.get(stock)) is type(ours)
     assert regularizers.get(stock).get_config() == stock.get_config()
     w = weights().astype("float32")
-    np.testing.assert_allclose(ours(tf.constant(w)), stock(tf.constant(w)), rtol=1e-6)
+    np.testing.assert_allclose(ours(constant(w)), stock(constant(w)), rtol=1e-6)
 
 
 def bounded(name, w):
@@ -120,22 +116,22 @@ CONSTRAINTS = {
 def test_norms_agree_with_float64(name, scale):
     w = weights(scale)
     ours = getattr(constraints, name)(**CONSTRAINTS[name])
-    assert_units(ours(tf.constant(w)).numpy(), bounded(name, w.astype("float64")), 3)
+    assert_units(host(ours(constant(w))), bounded(name, w.astype("float64")), 3)
 
 
 def test_stock_max_norm_is_zero_and_ours_is_right():
     w = weights(300.0)
-    assert np.all(keras.constraints.MaxNorm(1)(tf.constant(w)).numpy() != w)
-    stock = keras.constraints.MaxNorm(1)(tf.constant(w)).numpy()
+    assert np.all(host(keras.constraints.MaxNorm(1)(constant(w))) != w)
+    stock = host(keras.constraints.MaxNorm(1)(constant(w)))
     assert not np.all(np.isfinite(stock) & (stock != 0))
-    ours = constraints.MaxNorm(1)(tf.constant(w)).numpy().astype("float64")
+    ours = host(constraints.MaxNorm(1)(constant(w))).astype("float64")
     np.testing.assert_allclose(np.sqrt((ours**2).sum(0)), 1, rtol=2.0**-10)
 
 
 def test_weights_within_the_bound_stay_bit_by_bit():
     w = weights(0.1)
     for bound in (constraints.MaxNorm(2), constraints.MinMaxNorm(0.0, 2.0)):
-        np.testing.assert_array_equal(bound(tf.constant(w)).numpy(), w)
+        np.testing.assert_array_equal(host(bound(constant(w))), w)
 
 
 @pytest.mark.parametrize("name", [*CONSTRAINTS, "NonNeg"])
@@ -146,7 +142,7 @@ def test_constraint_round_trip_and_float32(name):
     stock = getattr(keras.constraints, name)(**CONSTRAINTS.get(name, {}))
     assert type(constraints.get(stock)) is type(ours)
     w = weights().astype("float32")
-    np.testing.assert_allclose(ours(tf.constant(w)), stock(tf.constant(w)), rtol=1e-6)
+    np.testing.assert_allclose(ours(constant(w)), stock(constant(w)), rtol=1e-6)
 
 
 def test_unknown_names_are_told_in_one_line():

@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from keras16.numerics import softfloat
 from tests.close import numpy_dtype
-from tests.traced import both, formats, traced
+from tests.traced import both, constant, formats, traced
 
 COUNT = 50_000
 
@@ -134,7 +133,7 @@ def test_numbers_of_the_host_have_29_bits(x):
 
 def test_the_larger_and_the_positive_part():
     a, b = every_kind("float16", 1), every_kind("float16", 2)
-    x, y = softfloat.of(tf.constant(a)), softfloat.of(tf.constant(b))
+    x, y = softfloat.of(constant(a)), softfloat.of(constant(b))
     np.testing.assert_array_equal(
         value(softfloat.maximum(x, y)), np.maximum(wide(a), wide(b))
     )
@@ -147,5 +146,5 @@ def test_the_larger_and_the_positive_part():
 
 def test_the_highest_place_is_that_of_the_largest_number():
     for numbers, place in (([0, 0], 0), ([0, 2.0**-24], -24), ([-1000, 3], 9)):
-        x = softfloat.of(tf.constant(np.array(numbers, "float16")))
+        x = softfloat.of(constant(np.array(numbers, "float16")))
         assert int(softfloat.highest_place(x)) == place

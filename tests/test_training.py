@@ -10,8 +10,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from keras16 import scores, training
-from keras16.backend import tensorflow as backend
+from keras16 import backend, scores, training
 from keras16.errors import UserError
 from keras16.study import Run
 from tests.runs import few, fresh, prepared, start_over, trained, uncompiled, weights
@@ -53,7 +52,7 @@ def loops(monkeypatch):
     """Every loop that the test makes; each has the orders that it was given."""
     made = []
 
-    class Watched(backend.Loop):
+    class Watched(backend.module().Loop):
         def __init__(self, *args, **kwargs):
             super().__init__(*args, **kwargs)
             self.orders = []
@@ -63,7 +62,7 @@ def loops(monkeypatch):
             self.orders.append(order)
             return super().train(order, draws)
 
-    monkeypatch.setattr(backend, "Loop", Watched)
+    monkeypatch.setattr(backend.module(), "Loop", Watched)
     return made
 
 
@@ -210,13 +209,13 @@ def test_every_precision_sees_the_same_examples_in_the_same_order(
     monkeypatch, augmentation
 ):
     seen = {}
-    original = backend.Loop.train
+    original = backend.module().Loop.train
 
     def train(self, order, draws):
         seen.setdefault(precision, []).append((order, draws))
         return original(self, order, draws)
 
-    monkeypatch.setattr(backend.Loop, "train", train)
+    monkeypatch.setattr(backend.module().Loop, "train", train)
     for precision in ("16", "32"):
         fields = FROZEN | few(precision=precision, augmentation=augmentation, epochs=2)
         fit(**fields)

@@ -11,7 +11,7 @@ from types import ModuleType
 
 from keras16.errors import UserError
 
-SUPPORTED = ("tensorflow",)
+SUPPORTED = ("tensorflow", "jax")
 
 
 def module() -> ModuleType:

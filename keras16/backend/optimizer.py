@@ -37,6 +37,16 @@ def fused(function: Callable[..., None]) -> Callable[..., None]:
     return backend.module().fused(function)
 
 
+def either(
+    condition: Any, then: Callable[[], None], otherwise: Callable[[], None]
+) -> None:
+    """Moves variables as one function or the other does.
+
+    `ops.cond` does on TensorFlow alone: JAX's functions move none.
+    """
+    backend.module().either(condition, then, otherwise)
+
+
 def dense(gradient: Any) -> Any:
     """A gradient as one tensor: an embedding's comes as rows and their places."""
     return ops.convert_to_tensor(gradient)
@@ -105,7 +115,7 @@ def move_weight_averages(optimizer: Any) -> None:
     optimizer._update_model_variables_moving_average(variables)
     frequency = optimizer.ema_overwrite_frequency
     if frequency:
-        ops.cond(
+        either(
             (optimizer.iterations + 1) % frequency == 0,
             lambda: optimizer._overwrite_model_variables_with_average_value(variables),
             lambda: None,

@@ -123,6 +123,19 @@ def traced_once(function: Callable[..., Any]) -> Callable[..., Any]:
     return tf.function(function, autograph=False)
 
 
+def either(
+    condition: Any, then: Callable[[], None], otherwise: Callable[[], None]
+) -> None:
+    """Moves variables as one function or the other does.
+
+    Args:
+        condition: A boolean scalar tensor.
+        then: Moves variables where it is true.
+        otherwise: Moves them where it is false.
+    """
+    tf.cond(condition, then, otherwise)
+
+
 def compiles(policy: str, native_float16: bool) -> bool:
     """Whether XLA shall compile the step of a policy.
 

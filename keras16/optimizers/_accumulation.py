@@ -42,7 +42,7 @@ def apply(optimizer: Any, gradients: Sequence[Any], variables: Sequence[Any]) ->
         optimizer._backend_update_step(clipped, variables, optimizer.learning_rate)
         _store(optimizer, groups, [tuple(map(ops.zeros_like, sum_)) for sum_ in sums])
 
-    ops.cond(is_update, update, lambda: _store(optimizer, groups, sums))
+    private.either(is_update, update, lambda: _store(optimizer, groups, sums))
     if optimizer.use_ema:
         private.move_weight_averages(optimizer)
 
