@@ -1,9 +1,9 @@
 """Maxima of windows whose gradient is a comparison, and no search and scatter.
 
 XLA on a CPU finds where a maximum was with four index tensors as large as the input
-and writes the gradient there number by number: a third of a step of the catalogue's
-cnn. Where windows don't overlap, each input has one window: it gets the gradient if
-it is that window's first maximum.
+and writes the gradient there number by number (docs/performance.md). Where windows
+don't overlap, each input has one window: it gets the gradient if it is that window's
+first maximum.
 """
 
 from __future__ import annotations
