@@ -77,7 +77,8 @@ def test_what_a_call_costs_is_left_out_of_a_step(now):
 
 
 def test_everyone_takes_part_and_the_reference_comes_first():
-    assert [one.name for one in plan.chosen(None)] == list(plan.CONTENDERS)
+    found = [one.name for one in plan.chosen(None)]
+    assert found == [name for name in plan.CONTENDERS if "rounding" not in name]
     assert plan.chosen(None)[0].name == plan.REFERENCE
 
 
@@ -86,6 +87,8 @@ def test_a_beginning_stands_for_all_and_a_whole_name_for_itself():
     assert names == ["keras16-16", "keras-16", "torch-half"]
     names = [one.name for one in plan.chosen("keras-m")]
     assert names == ["keras16-16", "keras-mixed", "keras-mixed-noremap"]
+    names = [one.name for one in plan.chosen("rounding")]
+    assert names == ["keras16-16", "rounding-kahan", "rounding-stochastic"]
     with pytest.raises(UserError, match="no contender 'jax'"):
         plan.chosen("keras,jax")
 

@@ -17,7 +17,9 @@ class Trainer:
     """Runs the loop of `keras16.training` on a prepared run."""
 
     def __init__(self, contender: Contender, case: Case) -> None:
-        run = dataclasses.replace(case.run, precision=contender.setting)
+        run = dataclasses.replace(
+            case.run, precision=contender.setting, rounding=contender.rounding
+        )
         self.prepared = training.prepare(run)
         self.model = self.prepared.model
         self.loop = self.prepared.loop()

@@ -21,6 +21,8 @@ class Contender:
         remapper: Whether TensorFlow's remapper is left on, as it is by default.
         channels_last: Of PyTorch: whether images lie in memory as Keras has them.
         ceiling: The dtype whose GEMM rate is its ceiling.
+        rounding: Of keras16's: how updated weights are rounded.
+        if_asked: Whether it runs only where it is named.
     """
 
     name: str
@@ -30,6 +32,8 @@ class Contender:
     remapper: bool = True
     channels_last: bool = False
     ceiling: str = "float16"
+    rounding: str = "nearest"
+    if_asked: bool = False
 
 
 REFERENCE = "keras16-16"
@@ -43,6 +47,17 @@ CONTENDERS = {
             "32",
             "keras16 train --precision 32",
             ceiling="float32",
+        ),
+        *(
+            Contender(
+                f"rounding-{name}",
+                "keras16",
+                "16",
+                f"the same at 16, --rounding {name}",
+                rounding=name,
+                if_asked=True,
+            )
+            for name in ("kahan", "stochastic")
         ),
         Contender("keras-32", "keras", "float32", "Keras' own fit", ceiling="float32"),
         Contender("keras-mixed", "keras", "mixed_float16", "the same, mixed_float16"),
@@ -123,7 +138,7 @@ def chosen(names: str | None) -> tuple[Contender, ...]:
     A name's beginning stands for all that begin so: "torch" is all of PyTorch.
 
     Args:
-        names: None for every one.
+        names: None for every one but those that want to be named.
 
     Raises:
         UserError: A name that begins no contender's.
@@ -137,7 +152,9 @@ def chosen(names: str | None) -> tuple[Contender, ...]:
     return tuple(
         contender
         for contender in CONTENDERS.values()
-        if contender.name == REFERENCE or not wanted or _named(contender.name, wanted)
+        if contender.name == REFERENCE
+        or _named(contender.name, wanted)
+        or not (wanted or contender.if_asked)
     )
 
 
