@@ -1,0 +1,67 @@
+"""No step of the catalogue's nets falls to a kernel that is there for reference only."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from keras16 import backend, hardware
+from tests.traced import of_tensorflow
+
+STEPS = """
+import sys
+from keras16 import training
+from keras16.study import Run
+model, precision = sys.argv[1:]
+prepared = training.prepare(Run(model=model, precision=precision, batch_size=32))
+prepared.loop().train(*prepared.order(1, steps=2))
+"""
+STOCK = """
+import tensorflow as tf
+
+@tf.function
+def layer(x, weights, bias):
+    return tf.nn.relu(tf.nn.bias_add(tf.matmul(x, weights), bias))
+
+kind = "float16"
+layer(tf.ones((64, 128), kind), tf.ones((128, 64), kind), tf.ones((64,), kind))
+"""
+
+
+def kernels(program, *arguments):
+    """What oneDNN ran, as (primitive, implementation)."""
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        env={**os.environ, "ONEDNN_VERBOSE": "1", "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = (line.split(",") for line in done.stdout.splitlines() if ",exec," in line)
+    fields = [line[line.index("exec") :] for line in lines]
+    return [(field[2], field[3]) for field in fields]
+
+
+def of_reference(found):
+    """Those that oneDNN has for reference: a thousand times slower than its others."""
+    return [one for one in found if one[1].startswith("ref")]
+
+
+@of_tensorflow("oneDNN's log")
+@pytest.mark.parametrize("precision", ["16", "32"])
+@pytest.mark.parametrize("model", ["dnn", "cnn"])
+def test_no_kernel_of_reference(model, precision):
+    policy = {"16": "float16", "32": "float32"}[precision]
+    if backend.module().compiles(policy, hardware.native_float16()):
+        pytest.skip("XLA compiles the step of this precision here: oneDNN has no part")
+    found = kernels(STEPS, model, precision)
+    assert found
+    assert not of_reference(found)
+
+
+@of_tensorflow("the remapper")
+def test_stock_keras_falls_to_one_where_float16_is_native():
+    if not hardware.native_float16() or backend.module().has_gpu():
+        pytest.skip("without float16 arithmetic oneDNN takes no part in float16")
+    assert of_reference(kernels(STOCK))
