@@ -1,4 +1,4 @@
-"""No step of the catalogue's nets falls to a kernel that is there for reference only."""
+"""No step of the catalogue's nets falls to a kernel that is for reference only."""
 
 import os
 import subprocess
