@@ -58,10 +58,14 @@ MODULES = {
     "keras.src.utils.naming": ["get_object_name"],
     "keras.src.trainers.data_adapters.array_slicing": ["convert_to_sliceable"],
     "keras.src.trainers.trainer": ["Trainer"],
+    "keras.src.utils.python_utils": ["pythonify_logs"],
     "keras.src.backend.common.stateless_scope": ["get_stateless_scope"],
 }
 OF_A_BACKEND = {
-    "tensorflow": {"keras.src.backend.tensorflow.core": ["name_scope"]},
+    "tensorflow": {
+        "keras.src.backend.tensorflow.core": ["name_scope"],
+        "keras.src.backend.tensorflow.trainer": ["TFEpochIterator", "pythonify_logs"],
+    },
     "jax": {
         "keras.src.backend.jax.core": ["name_scope", "standardize_dtype"],
         "keras.src.backend.jax.trainer": ["JAXEpochIterator"],

@@ -3,10 +3,12 @@
 import keras
 import numpy as np
 import pytest
+from keras.src.utils import python_utils
 
-from keras16 import precision, schedules
+import keras16
+from keras16 import measure, precision, schedules
 from keras16.numerics import softfloat
-from tests.traced import constant
+from tests.traced import constant, of_tensorflow
 
 
 @pytest.fixture
@@ -44,3 +46,41 @@ def test_float16_holds_neither_these_betas_nor_these_epsilons():
     assert softfloat.host_number(softfloat.word(1e-8)) == pytest.approx(1e-8)
     share = softfloat.number(1 - 0.9998)
     assert share.units * 2.0**share.exponent == pytest.approx(2e-4)
+
+
+@of_tensorflow("float() of its tensors of bfloat16 raises")
+def test_keras_logs_tensors_of_bfloat16():
+    keras_own = python_utils.pythonify_logs
+    keras_own = getattr(keras_own, "of_keras", keras_own)
+    found = keras_own({"loss": constant(1.5, "bfloat16")})
+    assert not isinstance(found["loss"], float)
+
+
+@pytest.mark.parametrize("precision", ["16", "bf16"])
+def test_a_history_of_sixteen_bits_is_of_numbers(precision):
+    x, y = np.ones((8, 4), "float32"), np.zeros(8, "int32")
+    net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    twin = keras16.convert(net, precision)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    twin.compile("sgd", loss, metrics=["accuracy"])
+    history = twin.fit(x, y, verbose=0).history
+    assert {type(value) for values in history.values() for value in values} == {float}
+
+
+def test_the_size_of_a_file_says_nothing_of_precision(tmp_path):
+    """Keras saves the optimizer of a mixed model twice; bytes of variables are told."""
+    sizes, weights = {}, {}
+    for policy in ("mixed_float16", "float32"):
+        net = keras.Sequential(
+            [keras.Input((64,)), keras.layers.Dense(64, dtype=policy)]
+        )
+        optimizer = keras.optimizers.Adam()
+        if policy == "mixed_float16":
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        net.compile(optimizer, "mse")
+        net.optimizer.build(net.trainable_variables)
+        net.save(tmp_path / f"{policy}.keras")
+        sizes[policy] = (tmp_path / f"{policy}.keras").stat().st_size
+        weights[policy] = measure.weight_bytes(net)
+    assert sizes["mixed_float16"] > 1.3 * sizes["float32"]
+    assert weights["mixed_float16"] == weights["float32"]

@@ -25,7 +25,7 @@ STEPS_A_CALL = 256
 def configure() -> None:
     """Has products and convolutions of float32 computed in float32, not TF32."""
     jax.config.update("jax_default_matmul_precision", "highest")
-    keep_fast_kernels()
+    mend_keras()
 
 
 def _keep_whole_numbers() -> None:
@@ -40,10 +40,13 @@ def _keep_whole_numbers() -> None:
 
 
 def keep_fast_kernels() -> None:
+    """Nothing: the graph rewrite that costs speed is TensorFlow's alone."""
+
+
+def mend_keras() -> None:
     """Has Keras' trainer add the losses in their own dtype.
 
-    The graph rewrite that costs speed is TensorFlow's alone. But Keras adds the losses
-    of regularizers by `ops.sum`, and JAX sums float16 in float32.
+    Keras adds the losses of regularizers by `ops.sum`, and JAX sums float16 in float32.
     """
     from keras.src.trainers import trainer
 

@@ -21,11 +21,44 @@ def configure() -> None:
     """
     tf.config.experimental.enable_tensor_float_32_execution(False)
     keep_fast_kernels()
+    mend_keras()
 
 
 def keep_fast_kernels() -> None:
     """Turns off that graph rewrite alone: it changes speed, and no precision."""
     tf.config.optimizer.set_experimental_options({"remapping": False})
+
+
+def mend_keras() -> None:
+    """Has Keras' trainer log numbers of Python's where they are bfloat16, too.
+
+    It asks for `float(value)`, which TensorFlow's tensors of that dtype refuse, and
+    keeps the tensor then: a `History` of them can't be written as JSON, say.
+    """
+    from keras.src.backend.tensorflow import trainer
+    from keras.src.utils import python_utils
+
+    trainer.pythonify_logs = python_utils.pythonify_logs = _as_numbers(
+        getattr(python_utils.pythonify_logs, "of_keras", python_utils.pythonify_logs)
+    )
+
+
+def _as_numbers(of_keras: Callable[..., dict[str, Any]]) -> Any:
+    """Keras' function that makes numbers of logs, for tensors of any float."""
+
+    @functools.wraps(of_keras)
+    def pythonify_logs(logs: Any) -> dict[str, Any]:
+        return {
+            key: float(value.numpy()) if _is_scalar(value) else value
+            for key, value in of_keras(logs).items()
+        }
+
+    pythonify_logs.of_keras = of_keras  # type: ignore[attr-defined]
+    return pythonify_logs
+
+
+def _is_scalar(value: Any) -> bool:
+    return tf.is_tensor(value) and hasattr(value, "numpy") and value.shape.rank == 0
 
 
 @contextlib.contextmanager

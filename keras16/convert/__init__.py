@@ -57,6 +57,7 @@ def convert(
     twin = as_twin(_copied(graph, row, report), row)
     if row.pure:
         backend.module().keep_fast_kernels()
+        backend.module().mend_keras()
     if row.pure and check:
         _check.require_pure(twin)
     twin.conversion = report
