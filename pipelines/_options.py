@@ -94,6 +94,29 @@ class Part(click.ParamType):
         ]
 
 
+class Several(click.ParamType):
+    """One or more with commas between them, each as another type takes it.
+
+    Args:
+        each: The type of one.
+        noun: What one is called, in the error of a list of none.
+    """
+
+    def __init__(self, each: Any, noun: str) -> None:
+        self.each, self.noun = each, noun
+        self.name = f"{noun}s"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[Any, ...]:
+        """Each in its order, or the error of its type."""
+        parts = [part.strip() for part in value.split(",") if part.strip()]
+        found = tuple(self.each.convert(part, param, ctx) for part in parts)
+        return found or self.fail(f"give at least one {self.noun}.", param, ctx)
+
+    def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list:
+        """Those of one, for the first."""
+        return self.each.shell_complete(ctx, param, incomplete)
+
+
 def path(value: str) -> pathlib.Path:
     """A path as the user wrote it, `~` replaced by the home folder."""
     return pathlib.Path(value).expanduser()

@@ -11,9 +11,10 @@ import click
 from keras16.errors import UserError
 from keras16.study import Run
 
-from ._options import Number, Part, json_option, run_options
+from ._options import Number, Part, Several, json_option, run_options
 from ._quiet import import_tensorflow, results_only
 from ._stopping import StopOnSignal
+from ._table import rendered
 
 if TYPE_CHECKING:
     from keras16.benchmark.result import Outcome
@@ -22,44 +23,13 @@ STOPPING = b"\nkeras16: stopping; what was measured so far is shown. Again to ab
 OPTIMIZERS = ("adam", "sgd")
 
 
-class Models(click.ParamType):
-    """Models with commas between them."""
-
-    name = "names"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
-        """Each as `--model` takes it, or `UserError`."""
-        part = Part("models")
-        found = tuple(part.convert(x, param, ctx) for x in _parts(value))
-        return found or self.fail("give at least one model.", param, ctx)
-
-    def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list:
-        """Those of `--model`, for the first name."""
-        return Part("models").shell_complete(ctx, param, incomplete)
-
-
-class Numbers(click.ParamType):
-    """Whole numbers from 1 on with commas between them."""
-
-    name = "numbers"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
-        """The numbers, or click's usage error."""
-        number: Any = click.IntRange(min=1)
-        found = tuple(number.convert(x, param, ctx) for x in _parts(value))
-        return found or self.fail("give at least one number.", param, ctx)
-
-
-def _parts(value: str) -> list[str]:
-    return [part.strip() for part in value.split(",") if part.strip()]
-
-
 @click.command(name="bench")
 @click.option(
     "--models",
     "--model",
     "models",
-    type=Models(),
+    type=Several(Part("models"), "model"),
+    metavar="NAMES",
     default="cnn",
     show_default=True,
     help="One or more, with commas: each as `keras16 train --model` takes it.",
@@ -68,7 +38,7 @@ def _parts(value: str) -> list[str]:
     "--batch-sizes",
     "--batch-size",
     "batch_sizes",
-    type=Numbers(),
+    type=Several(click.IntRange(min=1), "number"),
     default="128",
     show_default=True,
     help="Examples a step; one or more, with commas.",
@@ -89,7 +59,7 @@ def _parts(value: str) -> list[str]:
 @run_options("seed")
 @click.option(
     "--shape",
-    type=Numbers(),
+    type=Several(click.IntRange(min=1), "number"),
     default="32,32,3",
     show_default=True,
     help="Of an example of random pixels.",
@@ -279,19 +249,4 @@ def _say(line: str) -> None:
 
 
 def _rendered(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """Rows under a header as a table of text."""
-    import io
-
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE, show_edge=False, pad_edge=False)
-    for number, title in enumerate(header):
-        table.add_column(title, justify="right" if number else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
-    text = io.StringIO()
-    Console(file=text, width=140, highlight=False, markup=False).print(table)
-    lines = (line.rstrip() for line in text.getvalue().strip("\n").splitlines())
-    return "\n".join(["", *lines, ""])
+    return rendered(rows, header, figures=True, width=140)

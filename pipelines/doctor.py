@@ -13,6 +13,7 @@ from keras16 import hardware
 
 from ._options import json_option
 from ._quiet import import_tensorflow, results_only
+from ._table import rendered
 
 if TYPE_CHECKING:
     from keras16.doctor import Facts
@@ -77,20 +78,3 @@ def as_object(facts: Facts) -> str:
             "findings": found,
         }
     )
-
-
-def rendered(rows: list[tuple[str, str]]) -> str:
-    """Rows of label and value as a table of text."""
-    import io
-
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE, show_header=False, show_edge=False, pad_edge=False)
-    for label, value in rows:
-        table.add_row(label, value)
-    text = io.StringIO()
-    Console(file=text, width=100, highlight=False, markup=False).print(table)
-    lines = (line.rstrip() for line in text.getvalue().strip("\n").splitlines())
-    return "\n".join(["", *lines, ""])

@@ -17,6 +17,7 @@ from . import _model_file, _progress
 from ._options import json_option, run_options, tracking_uri_option
 from ._quiet import import_tensorflow, results_only
 from ._stopping import StopOnSignal
+from ._table import rendered
 
 if TYPE_CHECKING:
     import keras
@@ -273,23 +274,6 @@ class Recorder:
 def say(line: str) -> None:
     """One line to the user, on standard error."""
     click.echo(f"keras16: {' '.join(line.split())}", err=True)
-
-
-def rendered(rows: list[tuple[str, str]]) -> str:
-    """Rows of label and value as a table of text."""
-    import io
-
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE, show_header=False, show_edge=False, pad_edge=False)
-    for label, value in rows:
-        table.add_row(label, value)
-    text = io.StringIO()
-    Console(file=text, width=100, highlight=False, markup=False).print(table)
-    lines = text.getvalue().strip("\n").splitlines()
-    return "\n".join(["", *(line.rstrip() for line in lines), ""])
 
 
 def plain(value: Any) -> Any:

@@ -22,6 +22,7 @@ from ._quiet import (
     results_only,
 )
 from ._stopping import StopOnSignal
+from ._table import rendered
 
 if TYPE_CHECKING:
     from keras16.tracking import Tracked
@@ -206,7 +207,7 @@ class Job:
             return "Nothing was trained."
         from keras16.report import epsilons
 
-        lines = [rendered(epsilons.HEADER, epsilons.table(self.sweep))]
+        lines = [rendered(epsilons.table(self.sweep), epsilons.HEADER)]
         lines += [epsilons.verdict(self.sweep), self.tracked.where]
         return "\n".join(lines)
 
@@ -289,20 +290,3 @@ class Job:
 def say(line: str) -> None:
     """One line to the user, on standard error."""
     click.echo(f"keras16: {' '.join(line.split())}", err=True)
-
-
-def rendered(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """Rows under a header as a table of text."""
-    import io
-
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*header, box=box.SIMPLE, show_edge=False, pad_edge=False)
-    for row in rows:
-        table.add_row(*row)
-    text = io.StringIO()
-    Console(file=text, width=100, highlight=False, markup=False).print(table)
-    lines = (line.rstrip() for line in text.getvalue().strip("\n").splitlines())
-    return "\n".join(["", *lines, ""])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import operator
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +12,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
+from keras16.backend.batches import in_batches
 from keras16.backend.jax_graph import wide_tensors
 from keras16.backend.jax_state import Compiled, Scope, like, tensors_of
 from keras16.backend.jax_state import either as either
@@ -68,30 +68,16 @@ class _TrainerOps:
         return functools.reduce(operator.add, parts)
 
 
-@contextlib.contextmanager
-def batches_cast_to(dtype: str | None) -> Iterator[None]:
-    """Has `fit` and its like cast the floats of every batch before the step.
-
-    Keras casts arrays alone: a generator's float32 batches would enter the step as
-    they are. It makes the iterator over batches of a class that it looks up in its
-    trainer's module.
-
-    Args:
-        dtype: None for Keras' own way.
-    """
+def epoch_iterator() -> tuple[Any, str]:
+    """Where Keras' trainer looks up the class of its iterator: (module, name)."""
     from keras.src.backend.jax import trainer
 
-    before = trainer.JAXEpochIterator
-    own = getattr(before, "of_keras", before)
-    trainer.JAXEpochIterator = own if dtype is None else _casting(own, dtype)
-    try:
-        yield
-    finally:
-        trainer.JAXEpochIterator = before
+    return trainer, "JAXEpochIterator"
 
 
 @functools.cache
-def _casting(iterator: Any, dtype: str) -> type:
+def casting(iterator: Any, dtype: str) -> type:
+    """Keras' iterator over batches, with their wider floats cast."""
     kind = jnp.dtype(dtype)
 
     def cast(leaf: Any) -> Any:
@@ -256,15 +242,8 @@ class Loop:
 
     def predict(self, x: np.ndarray, batch_size: int) -> np.ndarray:
         """The model's outputs for [examples, ...], inference mode, batch by batch."""
-        count = len(x)
-        missing = -count % batch_size
-        padded = np.concatenate([x, np.repeat(x[-1:], missing, axis=0)])
         state = values_of(state_of(self.model)[:2])
-        outputs = [
-            np.asarray(self._forward(state, padded[i : i + batch_size]))
-            for i in range(0, len(padded), batch_size)
-        ]
-        return np.concatenate(outputs)[:count]
+        return in_batches(lambda x: self._forward(state, x), x, batch_size)
 
     def _one_by_one(
         self, state: Any, order: np.ndarray, draws: np.ndarray

@@ -15,7 +15,7 @@ from typing import Any
 from keras16.backend import hlo, layer, own_floats
 from keras16.backend.jax_source import Scopes, Sources, scope_name
 from keras16.backend.tensor import Tensor
-from keras16.errors import UserError
+from keras16.backend.untraceable import untraceable
 
 EXAMPLES = 2  # of a batch whose size a model leaves open: JAX wants one
 DTYPES = {"f": "float", "bf": "bfloat"}
@@ -119,15 +119,7 @@ def _trace(model: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Scopes]
             step = jax.jit(one_step, donate_argnums=0, keep_unused=True)
             return step.lower(state, data), scopes
     except Exception as error:  # of any kind: a step is anyone's code
-        raise UserError(
-            f"the training step of {model.name!r} can't be traced with this batch: "
-            f"{_one_line(error)}"
-        ) from error
-
-
-def _one_line(error: Exception) -> str:
-    plain = re.sub(r"\x1b\[\d*m", "", str(error))  # Keras prints in bold
-    return " ".join(plain.split())[:300] or type(error).__name__
+        raise untraceable(model, error) from error
 
 
 def _specification(data: Any) -> Any:

@@ -33,13 +33,31 @@ def used(
     before = keras.config.floatx(), keras.config.dtype_policy()
     keras.config.set_floatx(floatx)
     keras.config.set_dtype_policy(policy)
-    cast = backend.module().batches_cast_to(floatx if mean else None)
+    cast = _batches_cast_to(floatx if mean else None)
     try:
         with _trackers_of(mean or keras.metrics.Mean), cast:
             yield
     finally:
         keras.config.set_floatx(before[0])
         keras.config.set_dtype_policy(before[1])
+
+
+@contextlib.contextmanager
+def _batches_cast_to(dtype: str | None) -> Iterator[None]:
+    """Has `fit` and its like cast the floats of every batch before the step.
+
+    Keras casts arrays alone: a generator's float32 batches would enter the step as
+    they are. None is for Keras' own way.
+    """
+    device = backend.module()
+    trainer, name = device.epoch_iterator()
+    before = getattr(trainer, name)
+    own = getattr(before, "of_keras", before)
+    setattr(trainer, name, own if dtype is None else device.casting(own, dtype))
+    try:
+        yield
+    finally:
+        setattr(trainer, name, before)
 
 
 @contextlib.contextmanager

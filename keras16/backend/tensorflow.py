@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from keras16.backend.batches import in_batches
 from keras16.backend.tensorflow_graph import wide_tensors
 
 
@@ -61,30 +61,20 @@ def _is_scalar(value: Any) -> bool:
     return tf.is_tensor(value) and hasattr(value, "numpy") and value.shape.rank == 0
 
 
-@contextlib.contextmanager
-def batches_cast_to(dtype: str | None) -> Iterator[None]:
-    """Has `fit` and its like cast the floats of every batch before the step.
-
-    Keras casts arrays alone: a tf.data pipeline's or a generator's float32 batches
-    would enter the step as they are. It makes the iterator over batches of a class
-    that it looks up in its trainer's module.
-
-    Args:
-        dtype: None for Keras' own way.
-    """
+def epoch_iterator() -> tuple[Any, str]:
+    """Where Keras' trainer looks up the class of its iterator: (module, name)."""
     from keras.src.backend.tensorflow import trainer
 
-    before = trainer.TFEpochIterator
-    own = getattr(before, "of_keras", before)
-    trainer.TFEpochIterator = own if dtype is None else _casting(own, dtype)
-    try:
-        yield
-    finally:
-        trainer.TFEpochIterator = before
+    return trainer, "TFEpochIterator"
 
 
 @functools.cache
-def _casting(iterator: Any, dtype: str) -> type:
+def casting(iterator: Any, dtype: str) -> type:
+    """Keras' iterator over batches, with their wider floats cast.
+
+    Those of a tf.data pipeline or a generator, too.
+    """
+
     class Casting(iterator):
         of_keras = iterator
 
@@ -294,14 +284,7 @@ class Loop:
 
     def predict(self, x: np.ndarray, batch_size: int) -> np.ndarray:
         """The model's outputs for [examples, ...], inference mode, batch by batch."""
-        count = len(x)
-        missing = -count % batch_size
-        padded = np.concatenate([x, np.repeat(x[-1:], missing, axis=0)])
-        outputs = [
-            self._forward(tf.constant(padded[i : i + batch_size])).numpy()
-            for i in range(0, len(padded), batch_size)
-        ]
-        return np.concatenate(outputs)[:count]
+        return in_batches(lambda x: self._forward(tf.constant(x)), x, batch_size)
 
     def _run(self, order: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
         def unfinished(step, stopped):

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from keras16.backend import layer, own_floats
 from keras16.backend.tensor import Shape, Tensor
 from keras16.backend.tensorflow_source import Scopes, Sources
-from keras16.errors import UserError
+from keras16.backend.untraceable import untraceable
 
 
 def training_step_tensors(
@@ -97,15 +96,7 @@ def _trace(model: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Scopes]
         with _recorded_scopes() as scopes:
             return function.get_concrete_function(_specification(data)), scopes
     except Exception as error:  # of any kind: a step is anyone's code
-        raise UserError(
-            f"the training step of {model.name!r} can't be traced with this batch: "
-            f"{_one_line(error)}"
-        ) from error
-
-
-def _one_line(error: Exception) -> str:
-    plain = re.sub(r"\x1b\[\d*m", "", str(error))  # Keras prints in bold
-    return " ".join(plain.split())[:300] or type(error).__name__
+        raise untraceable(model, error) from error
 
 
 def _specification(data: Any) -> Any:

@@ -40,7 +40,7 @@ def gradient(layer: keras.layers.Layer, x: Any) -> Any:
 
 def both(layer: keras.layers.Layer, x: Any) -> Any:
     """The same tensor, it and its gradient computed once."""
-    return once.both(x) if is_repeated(layer) and bits.is_16_bit(x.dtype) else x
+    return gradient(layer, value(layer, x))
 
 
 class ComputedOnce:
