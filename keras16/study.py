@@ -1,10 +1,12 @@
-"""What a run is: a frozen dataclass of plain values, and nothing that trains."""
+"""What a run and a study are: frozen dataclasses of plain values; nothing trains."""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import pathlib
 import re
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -69,6 +71,138 @@ class Run:
     def fields(self) -> dict[str, Any]:
         """The run as plain values, in the order of the fields."""
         return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Published:
+    """What a paper printed of one net at one precision.
+
+    Attributes:
+        accuracy: Mean test accuracy, in [0, 1].
+        deviation: Its standard deviation, in [0, 1].
+        seconds: Of the whole training; None where the paper tells none.
+    """
+
+    accuracy: float
+    deviation: float | None = None
+    seconds: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Arm:
+    """One of the ways that a study compares, such as a precision.
+
+    Attributes:
+        name: As tables print it, such as "16" or "16, Kahan".
+        fields: Of `Run`, that it sets.
+        seed_offset: Added to the seed: 0 pairs the arm with the others (the same
+            initial weights and data), another number makes it a control.
+    """
+
+    name: str
+    fields: Mapping[str, Any]
+    seed_offset: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line of a study's table: what all its arms have in common.
+
+    Attributes:
+        name: As tables print it, such as "resnet56" or "dnn, Adam".
+        fields: Of `Run`, that it sets.
+        published: By the name of an arm.
+    """
+
+    name: str
+    fields: Mapping[str, Any]
+    published: Mapping[str, Published] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Claim:
+    """What a paper asserts, in a form that runs can contradict.
+
+    Attributes:
+        text: In our words, one sentence.
+        source: Where it is asserted, such as "arXiv 2305.10947".
+        kind: "equivalent" or "superior" in accuracy, "faster" in epoch time,
+            "smaller" in weight bytes, "stable" (no run diverges).
+        arm: The arm that it is about.
+        against: The arm that it is compared with.
+        bound: "faster": the least ratio of epoch times (`against` to `arm`);
+            "smaller": the largest ratio of bytes (`arm` to `against`).
+        published: The value that the paper gives, in words; "" without one.
+    """
+
+    text: str
+    source: str
+    kind: str
+    arm: str = "16"
+    against: str = "32"
+    bound: float | None = None
+    published: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Planned:
+    """One training of a study.
+
+    Attributes:
+        row, arm: Names.
+        seed: Counted from 0; arms with the same one are a pair.
+        run: What is trained.
+    """
+
+    row: str
+    arm: str
+    seed: int
+    run: Run
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Study:
+    """A question and the runs that answer it: rows x arms x seeds.
+
+    Attributes:
+        name: Of its file in pipelines/studies.
+        title: Of its report.
+        question: What it asks, one or two sentences.
+        run: What all trainings have in common.
+        rows, arms: What they differ by.
+        seeds: Trainings of every row and arm.
+        baseline: The arm that the others are compared with.
+        control: An arm at the baseline's precision with other seeds; "" without one.
+        margin: Accuracies that differ by less, in [0, 1], count as equal. Fixed
+            before the runs.
+        claims: That it tests.
+    """
+
+    name: str
+    title: str
+    question: str
+    run: Run
+    rows: tuple[Row, ...]
+    arms: tuple[Arm, ...]
+    seeds: int = 10
+    baseline: str = "32"
+    control: str = ""
+    margin: float = 0.005
+    claims: tuple[Claim, ...] = ()
+
+    def runs(self) -> tuple[Planned, ...]:
+        """All trainings; whatever was done first is balanced over rows and arms.
+
+        A later seed begins when all rows and arms have the earlier one, and the arms
+        of a row follow one another: a machine that drifts treats them alike.
+        """
+        order = itertools.product(range(self.seeds), self.rows, self.arms)
+        return tuple(self._planned(row, arm, seed) for seed, row, arm in order)
+
+    def _planned(self, row: Row, arm: Arm, seed: int) -> Planned:
+        fields = {**row.fields, **arm.fields, "seed": seed + arm.seed_offset}
+        run = dataclasses.replace(self.run, **fields)
+        return Planned(row=row.name, arm=arm.name, seed=seed, run=run)
 
 
 def short_name(part: str) -> str:

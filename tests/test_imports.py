@@ -45,7 +45,7 @@ LAYERS = (
         "regularizers",
         "schedules",
     },
-    {"precision", "registration"},
+    {"precision", "registration", "results"},
     {"parts"},
     {
         "audit",

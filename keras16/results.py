@@ -1,0 +1,225 @@
+"""What the runs of a study came to: plain records, read and written as CSV."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import dataclasses
+import math
+import pathlib
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from keras16.errors import UserError
+from keras16.study import Run
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EpochRecord:
+    """One epoch of a run; the fields of `keras16.training.Epoch`."""
+
+    epoch: int
+    loss: float
+    accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
+    epoch_seconds: float
+    learning_rate: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Record:
+    """One run of a study, over.
+
+    Attributes:
+        study, row, arm: Names.
+        pair: The seed counted from 0; arms with the same one are a pair.
+        run: What was trained, defaults filled in.
+        status: "finished", "failed" (it diverged) or "crashed" (its process did not
+            end as it should).
+        cause: Why it did not finish, in one line.
+        test_accuracy, test_loss: After the last epoch; None unless finished.
+        val_accuracy, val_loss: Of the last epoch; None without validation data.
+        correct: Which test examples were classified right, as `packed` gives it; ""
+            unless finished.
+        median_epoch_seconds, first_epoch_seconds, compile_seconds: Of the training.
+        weight_bytes, optimizer_bytes, peak_memory_bytes: As in `training.Result`.
+        parameters: Of the model.
+        wide_tensors, tensors: Of the audited training step.
+        code: The version of keras16's own source, as a short hash.
+        workers: How many runs went on side by side: more than one spoils times.
+        fingerprint: Of the machine and the software.
+        epochs: Those that were finished.
+    """
+
+    study: str
+    row: str
+    arm: str
+    pair: int
+    run: Run
+    status: str
+    cause: str = ""
+    test_accuracy: float | None = None
+    test_loss: float | None = None
+    val_accuracy: float | None = None
+    val_loss: float | None = None
+    correct: str = ""
+    median_epoch_seconds: float | None = None
+    first_epoch_seconds: float | None = None
+    compile_seconds: float | None = None
+    weight_bytes: int | None = None
+    optimizer_bytes: int | None = None
+    peak_memory_bytes: int | None = None
+    parameters: int | None = None
+    wide_tensors: int | None = None
+    tensors: int | None = None
+    code: str = ""
+    workers: int = 1
+    fingerprint: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    epochs: tuple[EpochRecord, ...] = ()
+
+    @property
+    def is_correct(self) -> np.ndarray | None:
+        """A bool for each test example; None where the run did not finish."""
+        return unpacked(self.correct) if self.correct else None
+
+
+def packed(correct: np.ndarray) -> str:
+    """A bool vector as a short string of printable characters."""
+    import numpy as np
+
+    bits = np.packbits(np.asarray(correct, bool)).tobytes()
+    return f"{len(correct)}:{base64.b64encode(zlib.compress(bits, 9)).decode()}"
+
+
+def unpacked(text: str) -> np.ndarray:
+    """The bool vector that `packed` made the string of."""
+    import numpy as np
+
+    count, _, body = text.partition(":")
+    bits = np.frombuffer(zlib.decompress(base64.b64decode(body)), np.uint8)
+    return np.unpackbits(bits, count=int(count)).astype(bool)
+
+
+_NESTED = ("run", "fingerprint", "epochs")
+_KEY = ("row", "arm", "pair")
+
+
+def to_dict(record: Record) -> dict[str, Any]:
+    """The record as plain values, for JSON."""
+    return dataclasses.asdict(record)
+
+
+def from_dict(values: Mapping[str, Any]) -> Record:
+    """The record of `to_dict`."""
+    epochs = tuple(EpochRecord(**epoch) for epoch in values["epochs"])
+    return Record(**{**values, "run": Run(**values["run"]), "epochs": epochs})
+
+
+def epochs_file(path: pathlib.Path) -> pathlib.Path:
+    """The file of the epochs that belongs to a CSV file of records."""
+    return path.with_name(f"{path.stem}-epochs.csv")
+
+
+def write_csv(records: Sequence[Record], path: pathlib.Path) -> None:
+    """Writes one line a run, and one line an epoch into `NAME-epochs.csv` beside it.
+
+    Args:
+        records: Of one study.
+        path: Such as docs/results/mnist_dnn.csv.
+    """
+    _write(path, [_line(record) for record in records])
+    _write(epochs_file(path), [line for r in records for line in _epoch_lines(r)])
+
+
+def read_csv(path: pathlib.Path) -> tuple[Record, ...]:
+    """The records that `write_csv` wrote.
+
+    Raises:
+        UserError: The files are missing or not of this kind.
+    """
+    epochs: dict[tuple[str, ...], list[EpochRecord]] = {}
+    try:
+        for line in _read(epochs_file(path)):
+            key = tuple(line[name] for name in _KEY)
+            epochs.setdefault(key, []).append(EpochRecord(**_typed(EpochRecord, line)))
+        return tuple(_record(line, epochs) for line in _read(path))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path} is no file of a study's runs ({error!r}): give one that "
+            "`keras16 study report --csv` wrote."
+        ) from error
+
+
+def _record(
+    line: Mapping[str, str], epochs: Mapping[tuple[str, ...], list[EpochRecord]]
+) -> Record:
+    prefixes = {name: _prefixed(line, f"{name}.") for name in ("run", "fingerprint")}
+    return Record(
+        **_typed(Record, line),
+        run=Run(**_typed(Run, prefixes["run"])),
+        fingerprint=prefixes["fingerprint"],
+        epochs=tuple(epochs.get(tuple(line[name] for name in _KEY), ())),
+    )
+
+
+def _line(record: Record) -> dict[str, Any]:
+    values = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
+    own = {name: value for name, value in values.items() if name not in _NESTED}
+    run = {f"run.{name}": value for name, value in record.run.fields().items()}
+    machine = {f"fingerprint.{k}": text for k, text in record.fingerprint.items()}
+    return {**own, **run, **machine}
+
+
+def _epoch_lines(record: Record) -> Iterable[dict[str, Any]]:
+    key = {name: getattr(record, name) for name in _KEY}
+    return ({**key, **dataclasses.asdict(epoch)} for epoch in record.epochs)
+
+
+def _prefixed(line: Mapping[str, str], prefix: str) -> dict[str, str]:
+    return {k.removeprefix(prefix): v for k, v in line.items() if k.startswith(prefix)}
+
+
+def _typed(kind: type, line: Mapping[str, str]) -> dict[str, Any]:
+    """The values of a line that are fields of a dataclass, in their types."""
+    hints = get_type_hints(kind)
+    wanted = {f.name for f in dataclasses.fields(kind)} - set(_NESTED)
+    return {k: _value(hints[k], line[k]) for k in line if k in wanted}
+
+
+def _value(hint: Any, text: str) -> Any:
+    if hint is str:
+        return text
+    if hint is bool:
+        return text == "True"
+    if text == "":
+        return None
+    return int(text) if hint in (int, int | None) else float(text)
+
+
+def _write(path: pathlib.Path, lines: Sequence[Mapping[str, Any]]) -> None:
+    names = list(dict.fromkeys(name for line in lines for name in line))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({k: _plain(v) for k, v in line.items()} for line in lines)
+
+
+def _plain(value: Any) -> Any:
+    """Floats as the shortest text that gives them back; no NaN among them."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _read(path: pathlib.Path) -> list[dict[str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+    except OSError as error:
+        raise UserError(f"{path} can't be read: {error.strerror}.") from error

@@ -1,0 +1,75 @@
+"""Records of runs go to CSV and JSON and come back as they were."""
+
+import dataclasses
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from keras16 import results, training
+from keras16.errors import UserError
+from keras16.study import Run
+
+EPOCH = results.EpochRecord(
+    epoch=1,
+    loss=0.1,
+    accuracy=0.9,
+    val_loss=None,
+    val_accuracy=1 / 3,
+    epoch_seconds=2.5,
+    learning_rate=1e-3,
+)
+RECORD = results.Record(
+    study="smoke",
+    row="dnn, Adam",
+    arm="16",
+    pair=3,
+    run=Run(model="dnn", seed=3, epsilon=1e-7, nesterov=True),
+    status="finished",
+    test_accuracy=0.1 + 0.2,
+    correct=results.packed(np.arange(100) % 3 == 0),
+    weight_bytes=12,
+    workers=2,
+    fingerprint={"cpu": "one, of a kind", "gpu": ""},
+    epochs=(EPOCH, dataclasses.replace(EPOCH, epoch=2)),
+)
+FAILED = results.Record(
+    study="smoke", row="cnn", arm="32", pair=0, run=Run(), status="failed", cause="NaN"
+)
+
+
+def test_csv_gives_back_what_was_written(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "new" / "smoke.csv"
+    results.write_csv([RECORD, FAILED], path)
+    first, second = results.read_csv(path)
+    assert first == RECORD
+    assert dataclasses.replace(second, fingerprint={}) == FAILED
+
+
+def test_json_gives_back_what_was_written() -> None:
+    text = json.dumps(results.to_dict(RECORD))
+    assert results.from_dict(json.loads(text)) == RECORD
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 10_001])
+def test_packed_examples_come_back(count: int) -> None:
+    correct = np.random.default_rng(0).random(count) < 0.9
+    found = results.unpacked(results.packed(correct))
+    assert found.dtype == bool
+    np.testing.assert_array_equal(found, correct)
+
+
+def test_an_epoch_has_the_fields_of_training() -> None:
+    names = [f.name for f in dataclasses.fields(results.EpochRecord)]
+    assert names == [f.name for f in dataclasses.fields(training.Epoch)]
+
+
+def test_a_file_of_another_kind_is_refused_in_one_line(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "other.csv"
+    with pytest.raises(UserError, match="can't be read: No such file"):
+        results.read_csv(path)
+    for name in ("other.csv", "other-epochs.csv"):
+        (tmp_path / name).write_text("a,b\n1,2\n")
+    with pytest.raises(UserError, match="is no file of a study's runs"):
+        results.read_csv(path)
