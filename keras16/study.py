@@ -6,8 +6,10 @@ import dataclasses
 import itertools
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from keras16.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -198,6 +200,46 @@ class Study:
         """
         order = itertools.product(range(self.seeds), self.rows, self.arms)
         return tuple(self._planned(row, arm, seed) for seed, row, arm in order)
+
+    def scaled(
+        self,
+        seeds: int | None = None,
+        epochs: int | None = None,
+        models: Sequence[str] = (),
+    ) -> Study:
+        """The study with fewer runs, or shorter ones.
+
+        Args:
+            seeds: None leaves them as they are.
+            epochs: Of every run, likewise.
+            models: Names of rows, or of models; all their rows are kept, in the
+                study's order. None given keeps all.
+
+        Raises:
+            UserError: It has no such row or model; the text names those there are.
+        """
+        rows = tuple(row for row in self.rows if self._is_of(row, models))
+        known = dict.fromkeys(name for row in self.rows for name in self._names(row))
+        if unknown := [name for name in models if name not in known]:
+            raise UserError(
+                f"study {self.name} has no {unknown[0]!r}: there are "
+                f"{', '.join(known)}."
+            )
+        fields = {} if epochs is None else {"epochs": epochs}
+        return dataclasses.replace(
+            self,
+            rows=tuple(
+                dataclasses.replace(row, fields={**row.fields, **fields})
+                for row in rows
+            ),
+            seeds=self.seeds if seeds is None else seeds,
+        )
+
+    def _is_of(self, row: Row, models: Sequence[str]) -> bool:
+        return not models or not set(self._names(row)).isdisjoint(models)
+
+    def _names(self, row: Row) -> tuple[str, str]:
+        return row.name, row.fields.get("model", self.run.model)
 
     def _planned(self, row: Row, arm: Arm, seed: int) -> Planned:
         fields = {**row.fields, **arm.fields, "seed": seed + arm.seed_offset}
