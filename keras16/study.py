@@ -30,6 +30,10 @@ class Run:
         weight_decay: Decoupled, as Keras defines it; 0 takes the optimizer's own:
             0.004 for AdamW, none for the others.
         rounding: "nearest", "kahan" or "stochastic": of an updated 16-bit weight.
+        batch_norm: Of a model of keras16/models: "keras16", "plain" (16-bit with
+            nothing added) or "stock" (Keras' own with float32 inside: not pure).
+            None takes the precision's.
+        label_smoothing: Of the loss, in [0, 1).
         schedule: A file of keras16/schedules, such as "constant" or "cosine" (decay
             to 0 over the whole run).
         augmentation: "none", "flip", "shift" or "flip_shift".
@@ -50,6 +54,8 @@ class Run:
     epsilon: float | None = None
     weight_decay: float = 0.0
     rounding: str = "nearest"
+    batch_norm: str | None = None
+    label_smoothing: float = 0.0
     schedule: str = "cosine"
     augmentation: str = "none"
     epochs: int = 8

@@ -75,6 +75,7 @@ class TrackedStudy:
         self._whole: set[str] = set()  # names of the records that have a child
         self._waiting: dict[str, Record] = {}
         self._failed_at = 0.0
+        self._is_open = False
 
     @property
     def where(self) -> str:
@@ -117,18 +118,16 @@ class TrackedStudy:
                 self._open()
                 action()
         except Exception as error:  # whatever it is, it must not end the study
-            count = len(self._waiting)
-            lost = (
-                f"{count} runs wait until the study is run again, and nothing of them"
-            )
+            lost = f"until it is run again nothing of {len(self._waiting)} runs"
             self.problem = _client.trouble(self.uri, error, lost)
             self._failed_at = time.monotonic()
+            self._is_open = False  # what it holds of a child is found again
         else:
             self.problem = ""
 
     def _open(self) -> None:
         """Finds the experiment and the parent run, or makes them."""
-        if self.parent_id:
+        if self._is_open:
             return
         from mlflow import MlflowClient
 
@@ -143,6 +142,7 @@ class TrackedStudy:
             self.parent_id = self._new_parent()
         self._client.update_run(self.parent_id, status="RUNNING")
         self._forget_halves()
+        self._is_open = True
 
     def _new_parent(self) -> str:
         title, question = self._study.title, self._study.question
