@@ -46,7 +46,7 @@ LAYERS = (
         "schedules",
     },
     {"precision", "registration", "results"},
-    {"parts"},
+    {"analysis", "parts"},
     {
         "audit",
         "callbacks",

@@ -1,0 +1,1 @@
+"""The report of a study: words, tables and figures, in four formats."""
