@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 COLUMNS = 3
 PANEL_HEIGHT = 2.1  # inches
+TITLE_WIDTH = 110  # letters over all panels of a line
 
 
 def figure(grid: Grid) -> Figure | None:
@@ -34,11 +35,12 @@ def figure(grid: Grid) -> Figure | None:
     columns = min(COLUMNS, len(rows))
     lines = -(-len(rows) // columns)
     drawn = style.sheet(0.6 + PANEL_HEIGHT * lines * (1.4 if lines == 1 else 1))
-    panels = drawn.subplots(lines, columns, squeeze=False).flat
-    looks = style.styles([arm.name for arm in grid.study.arms], grid.study.baseline)
+    panels = list(drawn.subplots(lines, columns, squeeze=False).flat)
+    looks = style.styles(grid.study)
     for axes, row in zip(panels, rows, strict=False):
         _panel(axes, grid, row, name, looks)
-    for axes in list(panels)[len(rows) :]:
+        axes.set_title(style.wrapped(row, TITLE_WIDTH // columns), loc="left")
+    for axes in panels[len(rows) :]:
         axes.set_visible(False)
     drawn.supylabel(f"{_WORDS[name]} accuracy [%]", fontsize=9)
     style.legend(drawn, *_fullest(drawn.axes))
@@ -96,7 +98,6 @@ def _panel(
         axes.plot(
             epochs, middle, label=arm, lw=1.3, markersize=3.5, markevery=every, **look
         )
-    axes.set_title(row, loc="left")
     _zoom(axes, list(drawn.values()))
     adorn(axes, "")
 

@@ -40,16 +40,24 @@ def figure(grid: Grid) -> Figure | None:
     if not panels:
         return None
     drawn = style.sheet(1.2 + len(rows) * (BAR_HEIGHT * len(arms) + 0.15))
-    looks = style.styles([arm.name for arm in grid.study.arms], grid.study.baseline)
+    looks = style.styles(grid.study)
+    names = [style.wrapped(row, style.NAME_WIDTH) for row in rows]
     drawings = drawn.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     for axes, name in zip(drawings, panels, strict=True):
         _panel(axes, shares[name], rows, arms, looks)
         axes.set_title(PANELS[name], loc="left")
-        axes.set_xlabel(f"times {grid.study.baseline}'s")
-    drawings[0].set_yticks(range(len(rows)), rows)
+        axes.set_xlabel(_label(grid, name))
+    drawings[0].set_yticks(range(len(rows)), names)
     drawings[0].set_ylim(len(rows) - 0.45, -0.55)
     style.legend(drawn, drawings[0])
     return drawn
+
+
+def _label(grid: Grid, name: str) -> str:
+    """The axis'; times of runs that shared their machine are marked."""
+    alone = all(cell.timed_alone for cell in grid.cells.values())
+    shared = name == "median_epoch_seconds" and not alone
+    return f"times {grid.study.baseline}'s{' (machine shared)' if shared else ''}"
 
 
 def _shares(

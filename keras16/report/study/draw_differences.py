@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+MARKS = (1, 2, 10, 40, 160)  # of the axis, in margins; near ones would crowd
 LINE_HEIGHT = 0.17  # inches, of one arm in one row
 
 
@@ -36,15 +37,16 @@ def figure(grid: Grid) -> Figure | None:
     drawn = style.sheet(1.3 + len(rows) * (LINE_HEIGHT * len(arms) + 0.16))
     axes = drawn.subplots()
     _margin(axes, 100 * grid.study.margin)
-    looks = style.styles([arm.name for arm in grid.study.arms], grid.study.baseline)
+    looks = style.styles(grid.study)
     for place, row in enumerate(rows):
         for number, arm in enumerate(arms):
             if (row, arm) in lines:
                 height = place + _offset(number, len(arms))
-                _line(axes, lines[row, arm], height, looks[arm])
+                above = height - 0.2 / len(arms)
+                _line(axes, lines[row, arm], height, above, looks[arm])
     _legend(drawn, axes, arms, looks)
     _adorn(axes, rows, grid)
-    _failures(axes, lines, rows, arms)
+    _failures(axes, lines, rows, arms, looks)
     return drawn
 
 
@@ -61,10 +63,12 @@ def _margin(axes: Axes, margin: float) -> None:
     axes.axvspan(-margin, margin, color="#009E73", alpha=0.08, lw=0)
 
 
-def _line(axes: Axes, one: Contrast, height: float, look: dict[str, Any]) -> None:
+def _line(
+    axes: Axes, one: Contrast, height: float, above: float, look: dict[str, Any]
+) -> None:
     values = [100 * value for value in one.values]
     colour, marker = look["color"], look["marker"]
-    axes.scatter(values, [height] * len(values), s=9, color=colour, alpha=0.4, lw=0)
+    axes.scatter(values, [above] * len(values), s=8, color=colour, alpha=0.5, lw=0)
     found = one.difference
     if found.mean is None:
         return
@@ -80,6 +84,7 @@ def _failures(
     lines: dict[tuple[str, str], Contrast],
     rows: list[str],
     arms: list[str],
+    looks: dict[str, dict[str, Any]],
 ) -> None:
     """Says beside the line how many pairs have no difference, since one failed."""
     from matplotlib.transforms import blended_transform_factory
@@ -92,11 +97,11 @@ def _failures(
             axes.text(
                 1.01,
                 height,
-                f"✕ {missing} of {one.pairs} failed",
+                f"{missing} of {one.pairs} pairs failed",
                 transform=beside,
                 va="center",
                 fontsize=7,
-                color="#444444",
+                color=looks[arm]["color"],
             )
 
 
@@ -104,19 +109,16 @@ def _adorn(axes: Axes, rows: list[str], grid: Grid) -> None:
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     margin = 100 * grid.study.margin
-    reach = max(2 * margin, *(abs(edge) for edge in axes.get_xlim()))
-    reach = min(reach, 100.0)
-    axes.set_xlim(-reach, reach)
-    steps = [1, 2, 4, 10, 20, 40, 100, 200]
-    marks = [margin * step for step in steps if margin * step <= reach]
-    # Far marks crowd where the axis is logarithmic.
-    marks = marks[:2] + marks[2 :: max(1, len(marks) // 4)]
+    low, high = axes.get_xlim()
+    axes.set_xlim(min(low, -2.2 * margin), max(high, 2.2 * margin))
+    marks = [margin * step for step in MARKS]
     axes.xaxis.set_major_locator(
         FixedLocator([-mark for mark in reversed(marks)] + [0.0, *marks])
     )
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(_signed))
-    axes.set_yticks(range(len(rows)), rows)
+    names = [style.wrapped(row, style.NAME_WIDTH) for row in rows]
+    axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(len(rows) - 0.45, -0.55)
     axes.set_xlabel(f"Test accuracy less {grid.study.baseline}'s [points]")
     style.bare(axes, "x")

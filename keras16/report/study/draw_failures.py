@@ -39,8 +39,8 @@ def figure(grid: Grid) -> Figure | None:
     for down, row in enumerate(rows):
         for across, arm in enumerate(arms):
             axes.text(across, down, _words(grid, row, arm), ha="center", va="center")
-    axes.set_xticks(range(len(arms)), arms)
-    axes.set_yticks(range(len(rows)), rows)
+    axes.set_xticks(range(len(arms)), [style.wrapped(arm, 12) for arm in arms])
+    axes.set_yticks(range(len(rows)), [style.wrapped(row, 40) for row in rows])
     axes.set_xticks([each + 0.5 for each in range(len(arms) - 1)], minor=True)
     axes.set_yticks([each + 0.5 for each in range(len(rows) - 1)], minor=True)
     axes.grid(which="minor", color="#bbbbbb", lw=0.8)

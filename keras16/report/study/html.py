@@ -36,6 +36,7 @@ figcaption, caption { color: var(--faint); font-size: .9rem; text-align: left; }
   padding: .4rem; }
 .drawing img { display: block; width: 100%; min-width: 34rem; height: auto; }
 .scroll { overflow-x: auto; margin: 1rem 0; }
+td:first-child { min-width: 6rem; }
 table { border-collapse: collapse; font-size: .875rem; }
 caption { padding-bottom: .4rem; position: sticky; left: 0; max-width: 92vw; }
 th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: left;

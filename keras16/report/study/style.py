@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import pathlib
-from collections.abc import Iterator, Sequence
+import textwrap
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+
+from keras16.study import Study
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+CONTROL: dict[str, Any] = {"color": "#8A8A8A", "marker": "v", "linestyle": ":"}
 BASELINE: dict[str, Any] = {"color": "#000000", "marker": "s", "linestyle": "--"}
 # Okabe and Ito's colours; markers and dashes tell the arms apart in grey too.
 OTHERS: tuple[dict[str, Any], ...] = (
     {"color": "#0072B2", "marker": "o", "linestyle": "-"},
     {"color": "#D55E00", "marker": "^", "linestyle": "-"},
     {"color": "#009E73", "marker": "D", "linestyle": "-."},
-    {"color": "#CC79A7", "marker": "v", "linestyle": ":"},
+    {"color": "#CC79A7", "marker": "h", "linestyle": (0, (2, 1))},
     {"color": "#E69F00", "marker": "P", "linestyle": (0, (5, 1))},
     {"color": "#56B4E9", "marker": "X", "linestyle": (0, (3, 1, 1, 1))},
 )
@@ -29,13 +33,20 @@ SETTINGS: dict[str, Any] = {
     "legend.fontsize": 9,
 }
 WIDTH = 9.0  # inches
+NAME_WIDTH = 22  # letters of the name of a row beside an axis
 
 
-def styles(arms: Sequence[str], baseline: str) -> dict[str, dict[str, Any]]:
+def styles(study: Study) -> dict[str, dict[str, Any]]:
     """Colour, marker and dash of each arm; the same in every figure of a study."""
-    others = [arm for arm in arms if arm != baseline]
+    fixed = {study.control: CONTROL, study.baseline: BASELINE}
+    others = [arm.name for arm in study.arms if arm.name not in fixed]
     found = {arm: OTHERS[n % len(OTHERS)] for n, arm in enumerate(others)}
-    return {**found, baseline: BASELINE}
+    return {**found, **fixed}
+
+
+def wrapped(name: str, width: int) -> str:
+    """A long name in lines of at most so many letters."""
+    return "\n".join(textwrap.wrap(name, width))
 
 
 def sheet(height: float) -> Figure:
@@ -65,16 +76,18 @@ def bare(axes: Axes, grid: str = "both") -> None:
 
 
 def legend(figure: Figure, axes: Axes, columns: int = 6) -> None:
-    """One legend for the whole figure, below it."""
+    """One legend for the whole figure, below it, its lines of much the same length."""
     handles, labels = axes.get_legend_handles_labels()
-    if handles:
-        figure.legend(
-            handles,
-            labels,
-            loc="outside lower center",
-            ncols=min(columns, len(labels)),
-            frameon=False,
-        )
+    if not handles:
+        return
+    lines = -(-len(labels) // columns)
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=-(-len(labels) // lines),
+        frameon=False,
+    )
 
 
 @contextlib.contextmanager
