@@ -228,6 +228,17 @@ def test_evidence_of_equivalence():
     )
 
 
+def test_a_verdict_of_some_rows_says_so():
+    def said(found):
+        grid = cells.grid(PLAN, found)
+        return evidence.verdict(claims.judge(grid, synthetic.claim("smaller")), grid)
+
+    assert said(RECORDS) == "confirmed"
+    some = [one for one in RECORDS if one.row != "resnet20"]
+    assert said(some) == "confirmed in 2 of 3 rows"
+    assert said([]) == "too few seeds to say"
+
+
 def test_evidence_of_failures():
     _, why = told("equivalent", some_failed(), arm="16-plain")
     assert (

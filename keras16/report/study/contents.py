@@ -58,7 +58,10 @@ def _opening(grid: Grid, judged: Sequence[Judgement]) -> list[Block]:
 def _claims(grid: Grid, judged: Sequence[Judgement]) -> list[Block]:
     if not judged:
         return []
-    reasons = [f"{one.verdict}: {evidence.sentences(one, grid)}" for one in judged]
+    reasons = [
+        f"{evidence.verdict(one, grid)}: {evidence.sentences(one, grid)}"
+        for one in judged
+    ]
     table = tables.of_claims(grid, judged)
     return [Heading("Claims"), table, Bullets(tuple(reasons), numbered=True)]
 
@@ -109,7 +112,7 @@ def _control(grid: Grid, found: Contrasts) -> Paragraph:
         f"differs. Of it the same procedure says: {words.difference(found.pooled)} "
         f"points, equivalent in {words.of(same, len(rows))} rows; McNemar's test tells "
         f"the two apart in {words.of(told, len(rows))}. A difference of another arm "
-        "that is no larger than this one is no effect of precision.",
+        "that is no larger needs no precision to explain it.",
         label="The control.",
     )
 

@@ -16,6 +16,14 @@ from keras16.statistics import counts, equivalence
 MOST_ROWS = 4  # told one by one
 
 
+def verdict(judged: Judgement, grid: Grid) -> str:
+    """The verdict, and of how many rows it is where that is not all."""
+    planned = len(judged.claim.rows or grid.study.rows)
+    whole = len(judged.rows) == planned or judged.verdict == claims.TOO_FEW
+    scope = "" if whole else f" in {words.of(len(judged.rows), planned)} rows"
+    return f"{judged.verdict}{scope}"
+
+
 def ours(judged: Judgement, grid: Grid) -> str:
     """Our own value beside the published one, such as "+0.02 points (...)"."""
     return _OURS[judged.claim.kind](judged, grid)

@@ -37,7 +37,7 @@ figcaption, caption { color: var(--faint); font-size: .9rem; text-align: left; }
 .drawing img { display: block; width: 100%; min-width: 34rem; height: auto; }
 .scroll { overflow-x: auto; margin: 1rem 0; }
 td:first-child { min-width: 6rem; }
-table { border-collapse: collapse; font-size: .875rem; }
+table { border-collapse: separate; border-spacing: 0; font-size: .875rem; }
 caption { padding-bottom: .4rem; position: sticky; left: 0; max-width: 92vw; }
 th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: left;
   vertical-align: top; overflow-wrap: normal; }
@@ -45,6 +45,12 @@ th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align:
   font-variant-numeric: tabular-nums; }
 tr > :first-child { position: sticky; left: 0; background: var(--paper); }
 .prose tr > :first-child { position: static; min-width: 7rem; }
+@media (max-width: 38rem) { .prose thead { display: none; }
+  .prose tr { display: block; border-bottom: 1px solid var(--line); padding: .4rem 0; }
+  .prose td { display: block; border: 0; padding: .1rem .6rem; }
+  .prose td::before { content: attr(data-label) ": "; color: var(--faint); }
+  .prose td:first-child::before { content: ""; }
+  .prose td:first-child { font-weight: 600; } }
 tr.last td { font-weight: 600; border-top: 2px solid var(--line); }
 pre { background: var(--band); padding: .8rem; overflow-x: auto; }
 """.strip()
@@ -118,8 +124,16 @@ def table(block: Table) -> str:
 
 def _row(block: Table, cells: tuple[str, ...], tag: str, last: bool = False) -> str:
     inner = "".join(
-        f"<{tag}{'' if place < block.words else ' class=number'}>"
-        f"{html.escape(cell)}</{tag}>"
+        f"<{tag}{_marks(block, place)}>{html.escape(cell)}</{tag}>"
         for place, cell in enumerate(cells)
     )
     return f"<tr{' class=last' if last else ''}>{inner}</tr>"
+
+
+def _marks(block: Table, place: int) -> str:
+    """What a cell is; those of a table of words have their column's name with them."""
+    if place >= block.words:
+        return " class=number"
+    if block.words < len(block.header):
+        return ""
+    return f' data-label="{html.escape(block.header[place])}"'

@@ -46,6 +46,7 @@ def _claim(one: Judgement, grid: Grid) -> dict[str, Any]:
         "ours": evidence.ours(one, grid),
         "evidence": evidence.sentences(one, grid),
         "row_verdicts": one.rows,
+        "rows_planned": len(one.claim.rows or grid.study.rows),
     }
 
 

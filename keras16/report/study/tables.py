@@ -21,7 +21,7 @@ def of_claims(grid: Grid, judged: Sequence[Judgement]) -> Table:
             f"{number}. {one.claim.text} ({one.claim.source})",
             one.claim.published or words.NOTHING,
             evidence.ours(one, grid),
-            one.verdict,
+            evidence.verdict(one, grid),
         )
         for number, one in enumerate(judged, 1)
     ]

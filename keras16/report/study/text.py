@@ -20,7 +20,7 @@ def lines(grid: Grid) -> list[str]:
     for sentence in headline.what_was_done(grid):
         found += wrapped(sentence)
     for one in judged:
-        found += ["", *wrapped(f"{one.verdict}: {one.claim.text}")]
+        found += ["", *wrapped(f"{evidence.verdict(one, grid)}: {one.claim.text}")]
         found += wrapped(evidence.sentences(one, grid), indent="    ")
     if grid.records:
         found += ["", *table(tables.of_accuracies(grid))]
