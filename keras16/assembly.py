@@ -58,8 +58,7 @@ def assemble(
     """
     import keras
 
-    from keras16 import metrics, precision
-    from keras16.losses import SparseCategoricalCrossentropy
+    from keras16 import metrics, parts, precision
 
     row = precision.use(run.precision)
     rate, optimizer = _optimizer(run, steps)
@@ -68,19 +67,22 @@ def assemble(
         name="cross_entropy", from_logits=True
     )
     keras.utils.set_random_seed(run.seed)
-    model = _from_raw_inputs(core(run.model, dataset), dataset, training_rows)
+    model = _from_raw_inputs(
+        core(run.model, dataset, run.batch_norm), dataset, training_rows
+    )
     with warnings.catch_warnings():
         # Some layers can't be compiled; Keras then says so and does without.
         warnings.filterwarnings("ignore", "Model doesn't support `jit_compile")
         model.compile(
             optimizer=optimizer,
-            loss=SparseCategoricalCrossentropy(from_logits=True),
+            loss=_loss(run),
             metrics=[accuracy, cross_entropy],
             jit_compile=compiled,
         )
     model.optimizer.build(model.trainable_variables)
     _build_metrics(model)
-    precision.assert_dtypes(model, row)
+    besides = parts.wide_on_purpose(model) if run.batch_norm == "stock" else ()
+    precision.assert_dtypes(model, row, besides)
     return Net(model, (accuracy, cross_entropy), rate)
 
 
@@ -94,13 +96,24 @@ def _build_metrics(model: keras.Model) -> None:
     model.reset_metrics()
 
 
-def core(name: str, dataset: Dataset) -> keras.Model:
+def _loss(run: Run) -> keras.losses.Loss:
+    from keras16 import losses
+
+    if not run.label_smoothing:
+        return losses.SparseCategoricalCrossentropy(from_logits=True)
+    return losses.SmoothedCrossentropy(
+        from_logits=True, label_smoothing=run.label_smoothing
+    )
+
+
+def core(name: str, dataset: Dataset, batch_norm: str | None = None) -> keras.Model:
     """The network alone, in the precision in use: numbers in, logits out.
 
     Args:
         name: A catalogue name, `applications.NAME`, `FILE.py:function` or
             `FILE.keras`.
         dataset: The inputs' shape and the number of classes that it must fit.
+        batch_norm: As in `Run`.
 
     Raises:
         UserError: There is no such model, or it doesn't fit the data.
@@ -111,10 +124,11 @@ def core(name: str, dataset: Dataset) -> keras.Model:
     row = precision.in_use()
     assert row is not None, "assemble() switches the precision first"
     path = name.partition(":")[0]
+    layers = batch_norm or row.parts
     if name.startswith(applications.PREFIX):
         short = name.removeprefix(applications.PREFIX)
         model = applications.build(short, dataset.input_shape, dataset.classes)
-        return parts.with_layers(adapted(model, row), row.parts)
+        return parts.with_layers(adapted(model, row), layers)
     if path.endswith(".py"):
         model = _called(name, dataset)
     elif path.endswith(".keras"):
@@ -122,12 +136,12 @@ def core(name: str, dataset: Dataset) -> keras.Model:
     else:
         build = catalog.load("models", name)
         model = build(dataset.input_shape, dataset.classes)
-        return parts.with_layers(model, row.parts)
+        return parts.with_layers(model, layers)
     model = _as_graph(model, name, dataset)
     _check_fit(model, name, dataset)
     _check_saves(model, name)
     precision.use(row.name)  # should the user's code have set a policy of its own
-    return parts.with_layers(adapted(model, row), row.parts)
+    return parts.with_layers(adapted(model, row), layers)
 
 
 def _called(spec: str, dataset: Dataset) -> keras.Model:

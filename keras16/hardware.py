@@ -30,6 +30,11 @@ SPEED_FLAGS = (
     "fphp",
 )
 PACKAGES = ("keras", "tensorflow", "jax", "numpy", "keras16")
+# The environment of processes that share a GPU: else the first takes all its memory.
+SHARED_GPU = {
+    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+}
 
 # A C function: leaf and subleaf in EDI and ESI, EAX back. RBX belongs to the caller.
 # endbr64; push rbx; mov eax, edi; mov ecx, esi; cpuid; pop rbx; ret

@@ -1,6 +1,7 @@
 """Which layers and optimizers a precision is made of: a column of its table.
 
-"keras16" is this library's own. "plain" is float16 with nothing added.
+"keras16" is this library's own. "plain" is float16 with nothing added. "stock" has
+Keras' batch normalization, as the papers' released models: no precision has it.
 """
 
 from __future__ import annotations
@@ -20,9 +21,20 @@ _OPTIMIZERS: Mapping[str, Callable[[str], Any]] = {
     "keras16": lambda name: catalog.part("optimizers", name),
     "plain": _plain.get,
 }
-_LAYERS: Mapping[str, Mapping[type, type]] = {
+
+
+def _stock(config: dict[str, Any]) -> keras.layers.Layer:
+    """Keras' own layer, its weights and arithmetic in float32."""
+    policy = keras.dtype_policies.deserialize(config["dtype"])
+    wide = {"float16": "mixed_float16", "bfloat16": "mixed_bfloat16"}
+    dtype = wide.get(policy.name, policy.name)
+    return keras.layers.BatchNormalization.from_config({**config, "dtype": dtype})
+
+
+_LAYERS: Mapping[str, Mapping[type, Callable[[dict[str, Any]], Any]]] = {
     "keras16": {},
-    "plain": {BatchNormalization: PlainBatchNormalization},
+    "plain": {BatchNormalization: PlainBatchNormalization.from_config},
+    "stock": {BatchNormalization: _stock},
 }
 
 
@@ -44,15 +56,15 @@ def with_layers(model: keras.Model, parts: str) -> keras.Model:
 
     Args:
         model: Sequential or functional, built; its initial weights are kept.
-        parts: "keras16" (the model as it is) or "plain".
+        parts: "keras16" (the model as it is), "plain" or "stock".
     """
     swaps = _LAYERS[parts]
     if not swaps:
         return model
 
     def swapped(layer: keras.layers.Layer) -> keras.layers.Layer:
-        cls = swaps.get(type(layer), type(layer))
-        return cls.from_config(layer.get_config())  # type: ignore[attr-defined]
+        make = swaps.get(type(layer), type(layer).from_config)
+        return make(layer.get_config())
 
     twin = keras.models.clone_model(model, clone_function=swapped)
     for old, new in zip(model.layers, twin.layers, strict=True):
@@ -61,3 +73,13 @@ def with_layers(model: keras.Model, parts: str) -> keras.Model:
             if variable.name in values:
                 variable.assign(values[variable.name])
     return twin
+
+
+def wide_on_purpose(model: keras.Model) -> list[Any]:
+    """The variables of Keras' own batch normalization in a model, for "stock"."""
+    return [
+        variable
+        for layer in model._flatten_layers()
+        if type(layer) is keras.layers.BatchNormalization
+        for variable in layer.variables
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from keras16.errors import PrecisionError, UserError
@@ -165,19 +166,25 @@ def _draw_in_float32(original: Any, variable: Any, initializer: Any) -> None:
     original(variable, draw)
 
 
-def assert_dtypes(model: Any, row: Precision) -> None:
+def assert_dtypes(model: Any, row: Precision, besides: Sequence[Any] = ()) -> None:
     """Asserts the dtype of every variable of a model.
 
     Args:
         model: A built Keras model; its optimizer's slots too, once it has them.
         row: The precision that the variables must have.
+        besides: Variables that may have any.
 
     Raises:
         PrecisionError: A floating variable has another dtype; the text names it.
     """
+    exempt = {id(variable) for variable in besides}
     for variable in model.variables:
         dtype = str(variable.dtype)
-        if "float" in dtype and dtype != row.variable_dtype:
+        if (
+            id(variable) not in exempt
+            and "float" in dtype
+            and dtype != row.variable_dtype
+        ):
             raise PrecisionError(
                 f"variable {variable.path} is {dtype}, but precision {row.name!r} "
                 f"stores {row.variable_dtype}: build the model after "

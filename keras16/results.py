@@ -18,9 +18,19 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class EpochRecord:
-    """One epoch of a run; the fields of `keras16.training.Epoch`."""
+@dataclasses.dataclass(frozen=True)
+class Epoch:
+    """What one epoch came to, as float64 computed on the host.
+
+    Attributes:
+        epoch: Counted from 1.
+        loss: Mean cross-entropy over the epoch's training examples, in nats.
+        accuracy: Share in [0, 1] of the epoch's training examples.
+        val_loss: The same on the held-out part; None without one.
+        val_accuracy: Likewise.
+        epoch_seconds: Training alone: validation and compilation outside.
+        learning_rate: At the last step of the epoch.
+    """
 
     epoch: int
     loss: float
@@ -52,6 +62,9 @@ class Record:
         wide_tensors, tensors: Of the audited training step.
         code: The version of keras16's own source, as a short hash.
         workers: How many runs went on side by side: more than one spoils times.
+        began: When its process began to train, in seconds since 1970; 0 if unknown.
+        wall_seconds: That it took, compilation and all; of the last process alone
+            where it went on from a checkpoint.
         fingerprint: Of the machine and the software.
         epochs: Those that were finished.
     """
@@ -79,8 +92,10 @@ class Record:
     tensors: int | None = None
     code: str = ""
     workers: int = 1
+    began: float = 0.0
+    wall_seconds: float = 0.0
     fingerprint: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    epochs: tuple[EpochRecord, ...] = ()
+    epochs: tuple[Epoch, ...] = ()
 
     @property
     def is_correct(self) -> np.ndarray | None:
@@ -116,7 +131,7 @@ def to_dict(record: Record) -> dict[str, Any]:
 
 def from_dict(values: Mapping[str, Any]) -> Record:
     """The record of `to_dict`."""
-    epochs = tuple(EpochRecord(**epoch) for epoch in values["epochs"])
+    epochs = tuple(Epoch(**epoch) for epoch in values["epochs"])
     return Record(**{**values, "run": Run(**values["run"]), "epochs": epochs})
 
 
@@ -142,11 +157,11 @@ def read_csv(path: pathlib.Path) -> tuple[Record, ...]:
     Raises:
         UserError: The files are missing or not of this kind.
     """
-    epochs: dict[tuple[str, ...], list[EpochRecord]] = {}
+    epochs: dict[tuple[str, ...], list[Epoch]] = {}
     try:
         for line in _read(epochs_file(path)):
             key = tuple(line[name] for name in _KEY)
-            epochs.setdefault(key, []).append(EpochRecord(**_typed(EpochRecord, line)))
+            epochs.setdefault(key, []).append(Epoch(**_typed(Epoch, line)))
         return tuple(_record(line, epochs) for line in _read(path))
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
@@ -156,7 +171,7 @@ def read_csv(path: pathlib.Path) -> tuple[Record, ...]:
 
 
 def _record(
-    line: Mapping[str, str], epochs: Mapping[tuple[str, ...], list[EpochRecord]]
+    line: Mapping[str, str], epochs: Mapping[tuple[str, ...], list[Epoch]]
 ) -> Record:
     prefixes = {name: _prefixed(line, f"{name}.") for name in ("run", "fingerprint")}
     return Record(

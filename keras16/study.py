@@ -6,8 +6,10 @@ import dataclasses
 import itertools
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from keras16.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,6 +30,10 @@ class Run:
         weight_decay: Decoupled, as Keras defines it; 0 takes the optimizer's own:
             0.004 for AdamW, none for the others.
         rounding: "nearest", "kahan" or "stochastic": of an updated 16-bit weight.
+        batch_norm: Of a model of keras16/models: "keras16", "plain" (16-bit with
+            nothing added) or "stock" (Keras' own with float32 inside: not pure).
+            None takes the precision's.
+        label_smoothing: Of the loss, in [0, 1).
         schedule: A file of keras16/schedules, such as "constant" or "cosine" (decay
             to 0 over the whole run).
         augmentation: "none", "flip", "shift" or "flip_shift".
@@ -48,6 +54,8 @@ class Run:
     epsilon: float | None = None
     weight_decay: float = 0.0
     rounding: str = "nearest"
+    batch_norm: str | None = None
+    label_smoothing: float = 0.0
     schedule: str = "cosine"
     augmentation: str = "none"
     epochs: int = 8
@@ -200,6 +208,46 @@ class Study:
         """
         order = itertools.product(range(self.seeds), self.rows, self.arms)
         return tuple(self._planned(row, arm, seed) for seed, row, arm in order)
+
+    def scaled(
+        self,
+        seeds: int | None = None,
+        epochs: int | None = None,
+        models: Sequence[str] = (),
+    ) -> Study:
+        """The study with fewer runs, or shorter ones.
+
+        Args:
+            seeds: None leaves them as they are.
+            epochs: Of every run, likewise.
+            models: Names of rows, or of models; all their rows are kept, in the
+                study's order. None given keeps all.
+
+        Raises:
+            UserError: It has no such row or model; the text names those there are.
+        """
+        rows = tuple(row for row in self.rows if self._is_of(row, models))
+        known = dict.fromkeys(name for row in self.rows for name in self._names(row))
+        if unknown := [name for name in models if name not in known]:
+            raise UserError(
+                f"study {self.name} has no {unknown[0]!r}: there are "
+                f"{', '.join(known)}."
+            )
+        fields = {} if epochs is None else {"epochs": epochs}
+        return dataclasses.replace(
+            self,
+            rows=tuple(
+                dataclasses.replace(row, fields={**row.fields, **fields})
+                for row in rows
+            ),
+            seeds=self.seeds if seeds is None else seeds,
+        )
+
+    def _is_of(self, row: Row, models: Sequence[str]) -> bool:
+        return not models or not set(self._names(row)).isdisjoint(models)
+
+    def _names(self, row: Row) -> tuple[str, str]:
+        return row.name, row.fields.get("model", self.run.model)
 
     def _planned(self, row: Row, arm: Arm, seed: int) -> Planned:
         fields = {**row.fields, **arm.fields, "seed": seed + arm.seed_offset}

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import pathlib
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from keras16 import assembly, augmentation, data, hardware, measure, scores, user_code
+from keras16 import (
+    assembly,
+    augmentation,
+    checkpoint,
+    data,
+    hardware,
+    measure,
+    scores,
+    user_code,
+)
 from keras16.errors import UserError
+from keras16.results import Epoch
 from keras16.study import Run
 
 if TYPE_CHECKING:
@@ -23,29 +34,6 @@ if TYPE_CHECKING:
 # A call of the compiled loop lasts about this long: often enough for a display
 # and for Ctrl-C, seldom enough to cost nothing.
 SECONDS_A_CALL = 0.5
-
-
-@dataclasses.dataclass(frozen=True)
-class Epoch:
-    """What one epoch came to, as float64 computed on the host.
-
-    Attributes:
-        epoch: Counted from 1.
-        loss: Mean cross-entropy over the epoch's training examples, in nats.
-        accuracy: Share in [0, 1] of the epoch's training examples.
-        val_loss: The same on the held-out part; None without one.
-        val_accuracy: Likewise.
-        epoch_seconds: Training alone: validation and compilation outside.
-        learning_rate: At the last step of the epoch.
-    """
-
-    epoch: int
-    loss: float
-    accuracy: float
-    val_loss: float | None
-    val_accuracy: float | None
-    epoch_seconds: float
-    learning_rate: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -233,6 +221,7 @@ def fit(
     stop: Any = None,
     audit: bool = True,
     monitor: bool = False,
+    checkpoint: pathlib.Path | None = None,
 ) -> Result:
     """Trains one run.
 
@@ -244,14 +233,19 @@ def fit(
         audit: Whether to audit the training step (adds a trace of it).
         monitor: Whether a `callbacks.PrecisionMonitor` observes a step on the first
             batch after each epoch, outside of the training and of its clock.
+        checkpoint: A file written after every epoch. Where it exists already, the
+            run goes on after its last epoch, to the same weights (on a CPU to the
+            bit) as if it had never stopped.
 
     Returns:
         The result; its status says whether the run finished, failed or was killed.
 
     Raises:
-        UserError: The run can't be started as it was asked for.
+        UserError: The run can't be started as it was asked for, or the checkpoint
+            is of another run.
     """
-    return _Fit(prepare(run), observer or _Silent(), stop, monitor).result(audit)
+    watched = observer or _Silent()
+    return _Fit(prepare(run), watched, stop, monitor, checkpoint).result(audit)
 
 
 class _Fit:
@@ -263,6 +257,7 @@ class _Fit:
         observer: Observer,
         stop: Any,
         monitor: bool = False,
+        checkpoint_file: pathlib.Path | None = None,
     ) -> None:
         from keras16.callbacks import PrecisionMonitor
         from keras16.metrics import mean
@@ -276,6 +271,7 @@ class _Fit:
         self.monitor = PrecisionMonitor(*prepared.batch) if monitor else None
         if self.monitor is not None:
             self.monitor.set_model(self.model)
+        self.checkpoint = checkpoint_file
         self.epochs: list[Epoch] = []
         self.step_seconds = 0.0
 
@@ -284,6 +280,7 @@ class _Fit:
         report = self._audited() if audit else None
         self.observer.started(self.run, self.model, self.prepared.steps_per_epoch)
         compile_seconds = self._warm_up()
+        self._resume()
         status, cause = self._train()
         logits = self._predict(self.dataset.x_test) if status == "finished" else None
         if logits is not None and not self._usable(logits):
@@ -324,7 +321,7 @@ class _Fit:
         return seconds
 
     def _train(self) -> tuple[str, str]:
-        for epoch in range(1, self.run.epochs + 1):
+        for epoch in range(len(self.epochs) + 1, self.run.epochs + 1):
             self.model.reset_metrics()
             done, seconds = self._train_epoch(epoch)
             if self._diverged():
@@ -338,9 +335,28 @@ class _Fit:
                 self.observer.monitored(self.monitor.observe(epoch))
             if record.val_loss is not None and not math.isfinite(record.val_loss):
                 return "failed", self._cause(epoch, done)
+            self._keep()
             if self._asked_to_stop() and epoch < self.run.epochs:
                 return "killed", f"interrupted after epoch {epoch}"
         return "finished", ""
+
+    def _resume(self) -> None:
+        """Goes back to the end of the last epoch that the checkpoint holds."""
+        if self.checkpoint is None:
+            return
+        told = checkpoint.restore(self.checkpoint, _variables(self.model))
+        if told and told["run"] != self.run.fields():
+            raise UserError(f"{self.checkpoint} is of another run: delete it.")
+        for values in told.get("epochs", ()):
+            self.epochs.append(Epoch(**values))
+            self.observer.epoch_ended(self.epochs[-1], self.model)
+
+    def _keep(self) -> None:
+        if self.checkpoint is None:
+            return
+        epochs = [dataclasses.asdict(record) for record in self.epochs]
+        told = {"run": self.run.fields(), "epochs": epochs}
+        checkpoint.save(self.checkpoint, _variables(self.model), told)
 
     def _train_epoch(self, epoch: int) -> tuple[int, float]:
         """Trains one epoch, a few steps to a call.

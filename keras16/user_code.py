@@ -37,7 +37,7 @@ def load_function(spec: str) -> Callable[..., Any]:
         UserError: No such file or function, a syntax error, or an error at import.
     """
     path, name = _split(spec)
-    module = _load(path)
+    module = load_module(path)
     function = getattr(module, name, None)
     if not callable(function):
         raise UserError(f"{path} has no function {name!r}: {_functions(module)}")
@@ -80,8 +80,15 @@ def _split(spec: str) -> tuple[pathlib.Path, str]:
     return pathlib.Path(path), name
 
 
-def _load(path: pathlib.Path) -> types.ModuleType:
-    """The file as a module, run unless this very text was run before."""
+def load_module(path: pathlib.Path) -> types.ModuleType:
+    """The file as a module, run unless this very text was run before.
+
+    Args:
+        path: Of a Python file.
+
+    Raises:
+        UserError: It can't be read, or its code raises something.
+    """
     source = _read(path)
     resolved = path.resolve()
     key = hashlib.sha256(str(resolved).encode() + b"\0" + source).hexdigest()[:16]
@@ -97,7 +104,7 @@ def _load(path: pathlib.Path) -> types.ModuleType:
 
 def _read(path: pathlib.Path) -> bytes:
     if not path.exists():
-        raise UserError(f"there is no file {path}: check the path before the colon.")
+        raise UserError(f"there is no file {path}: check the path.")
     try:
         return path.read_bytes()
     except OSError as error:

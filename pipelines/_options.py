@@ -16,6 +16,7 @@ from keras16.errors import UserError
 from keras16.study import Run
 
 ROUNDINGS = ("nearest", "kahan", "stochastic")
+BATCH_NORMS = ("keras16", "plain", "stock")
 AUGMENTATIONS = ("none", "flip", "shift", "flip_shift")
 DEPTHS = {"resnet": (20, 32, 44, 56, 110)}  # completed after the name; others work
 LARGEST_SEED = 2**31 - 1
@@ -155,6 +156,14 @@ FIELDS: dict[str, tuple[click.ParamType | None, str]] = {
         click.Choice(ROUNDINGS),
         "Of updated 16-bit weights: kahan carries what is lost into the next step, "
         "stochastic rounds by chance.",
+    ),
+    "batch_norm": (
+        click.Choice(BATCH_NORMS),
+        "Of a model of keras16: stock is Keras' own with float32 inside.",
+    ),
+    "label_smoothing": (
+        Number(min=0, max=1, max_open=True),
+        "Probability that the loss spreads over all classes.",
     ),
     "schedule": (
         click.Choice(catalog.names("schedules")),

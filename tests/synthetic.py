@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from keras16.results import EpochRecord, Record, packed
+from keras16.results import Epoch, Record, packed
 from keras16.study import Arm, Claim, Published, Row, Run, Study
 
 MACHINE = {
@@ -108,7 +108,7 @@ def record(planned, accuracy, place, random, examples, fields):
 
 def curve(epochs, accuracy, seconds, random):
     return tuple(
-        EpochRecord(
+        Epoch(
             epoch=number,
             loss=2.0 / number,
             accuracy=accuracy * (1 - 0.5 / number),

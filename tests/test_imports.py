@@ -22,6 +22,7 @@ LAYERS = (
     {
         "applications",
         "catalog",
+        "checkpoint",
         "hardware",
         "lookup",
         "measure",
@@ -60,7 +61,7 @@ LAYERS = (
     {"sweep"},
     {"assembly"},
     {"training"},
-    {"benchmark", "tuning"},
+    {"benchmark", "execution", "tuning"},
     {"doctor"},
     {"report"},
     {"tracking"},

@@ -7,11 +7,11 @@ import pathlib
 import numpy as np
 import pytest
 
-from keras16 import results, training
+from keras16 import results
 from keras16.errors import UserError
 from keras16.study import Run
 
-EPOCH = results.EpochRecord(
+EPOCH = results.Epoch(
     epoch=1,
     loss=0.1,
     accuracy=0.9,
@@ -58,11 +58,6 @@ def test_packed_examples_come_back(count: int) -> None:
     found = results.unpacked(results.packed(correct))
     assert found.dtype == bool
     np.testing.assert_array_equal(found, correct)
-
-
-def test_an_epoch_has_the_fields_of_training() -> None:
-    names = [f.name for f in dataclasses.fields(results.EpochRecord)]
-    assert names == [f.name for f in dataclasses.fields(training.Epoch)]
 
 
 def test_a_file_of_another_kind_is_refused_in_one_line(tmp_path: pathlib.Path) -> None:

@@ -300,6 +300,10 @@ def test_how_to_run_it_again():
         for one in one_seed()
     ]
     assert said(short) == "keras16 study run synthetic --seeds 1 --epochs 2"
+    some = [one for one in RECORDS if one.row == "resnet14"]
+    assert said(some) == "keras16 study run synthetic --models resnet14"
+    comma = [one for one in RECORDS if one.row == "cnn, Adam"]
+    assert said(comma) == "keras16 study run synthetic"
 
 
 # Formats

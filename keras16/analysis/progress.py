@@ -8,9 +8,6 @@ from typing import Any
 from keras16.analysis.cells import Grid
 from keras16.analysis.contrasts import machine
 
-# The optimizer fills these in where the study leaves them.
-_FILLED_IN = ("learning_rate", "momentum", "epsilon", "weight_decay")
-
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
@@ -91,7 +88,8 @@ def fingerprints(grid: Grid) -> dict[str, list[str]]:
 
 
 def _differs(name: str, planned: Any, done: Any) -> bool:
-    left_open = name in _FILLED_IN and not planned
+    """Whether a value is another than planned, and not a default filled in."""
+    left_open = planned is None or (name == "weight_decay" and not planned)
     return planned != done and not left_open
 
 

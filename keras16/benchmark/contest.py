@@ -36,11 +36,6 @@ THREADS = (
     "TF_NUM_INTRAOP_THREADS",
     "TF_NUM_INTEROP_THREADS",
 )
-# Else the first process takes all of the GPU's memory.
-SHARED_GPU = {
-    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -294,7 +289,7 @@ def _told(row: Row) -> Iterator[None]:
 def _environment(threads: int) -> Iterator[None]:
     """What a process that is started inside inherits: as many threads as cores."""
     before = dict(os.environ)
-    os.environ.update({name: str(threads) for name in THREADS} | SHARED_GPU)
+    os.environ.update({name: str(threads) for name in THREADS} | hardware.SHARED_GPU)
     try:
         yield
     finally:

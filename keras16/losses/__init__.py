@@ -26,6 +26,7 @@ from keras16.losses.regression import (
     MeanSquaredLogarithmicError,
     Poisson,
 )
+from keras16.losses.smoothed import SmoothedCrossentropy
 from keras16.losses.sparse_categorical_crossentropy import (
     CategoricalGeneralizedCrossEntropy,
     SparseCategoricalCrossentropy,
@@ -53,6 +54,7 @@ __all__ = [
     "MeanSquaredLogarithmicError",
     "OfFunction",
     "Poisson",
+    "SmoothedCrossentropy",
     "SparseCategoricalCrossentropy",
     "SquaredHinge",
     "Tversky",

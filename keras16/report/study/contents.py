@@ -182,4 +182,7 @@ def _options(grid: Grid) -> str:
     fewer = 0 < done.seeds[1] < grid.study.seeds
     seeds = f" --seeds {done.seeds[1]}" if fewer else ""
     _, epochs = done.changed.get("epochs", ("", ""))
-    return seeds + (f" --epochs {epochs}" if epochs.isdigit() else "")
+    # Commas part the names: a row whose own name has one can't be asked for.
+    some = 0 < done.rows[0] < done.rows[1] and not any("," in row for row in grid.rows)
+    models = f" --models {','.join(grid.rows)}" if some else ""
+    return seeds + (f" --epochs {epochs}" if epochs.isdigit() else "") + models

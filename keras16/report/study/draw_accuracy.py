@@ -48,7 +48,7 @@ def figure(grid: Grid) -> Figure | None:
 
 
 def quantity(grid: Grid) -> str:
-    """The field of `EpochRecord` that is drawn: one that every run has."""
+    """The field of `Epoch` that is drawn: one that every run has."""
     epochs = [epoch for record in grid.records for epoch in record.epochs]
     held_out = all(epoch.val_accuracy is not None for epoch in epochs)
     return "val_accuracy" if held_out else "accuracy"
@@ -71,7 +71,7 @@ def band(cell: Cell, name: str) -> list[Point]:
 
     Args:
         cell: Whose runs.
-        name: The field of `EpochRecord`.
+        name: The field of `Epoch`.
     """
     found: dict[int, list[float]] = {}
     for record in cell.records:

@@ -18,7 +18,7 @@ def of_claims(grid: Grid, judged: Sequence[Judgement]) -> Table:
     """Claim by claim: what was published, ours, and the verdict."""
     rows = [
         (
-            f"{number}. {one.claim.text} ({one.claim.source})",
+            f"{number}. {one.claim.text.rstrip('.')} ({one.claim.source})",
             one.claim.published or words.NOTHING,
             evidence.ours(one, grid),
             evidence.verdict(one, grid),

@@ -1,4 +1,4 @@
-"""Records runs in MLflow; the only importer of mlflow.
+"""Records one run in MLflow.
 
 Nothing here can end a training: what goes wrong with the store is kept as one line
 in `Tracked.problem`, and what could not be recorded is tried again at the end.
@@ -8,20 +8,27 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
 import pathlib
 import tempfile
-import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from keras16 import served_model, store
+from keras16 import served_model
 from keras16.report import artifacts, record
-from keras16.report.verdict import verdict
-from keras16.store import store_uri, ui_command, where
+from keras16.store import store_uri, where
 from keras16.study import Run
+from keras16.tracking._client import (
+    ENVIRONMENT,
+    IMPATIENT,
+    create_database,
+    find_experiment,
+    log_metrics,
+    log_params,
+    log_tags,
+    manners,
+    trouble,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -31,27 +38,7 @@ if TYPE_CHECKING:
     from keras16.training import Epoch, Result
     from keras16.tuning import Trial
 
-__all__ = ["Tracked", "store_uri", "track", "ui_command", "verdict", "where"]
-
-LARGEST_BATCH = 1000  # metrics that a store of MLflow's takes at once
 STATUS = {"finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
-
-# Set unless the user has, while MLflow is at work; telemetry would ask the network.
-ENVIRONMENT = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-}
-# As long as a server has not answered: MLflow's own 8 tries of 120 seconds would
-# hold the training up for a quarter of an hour.
-IMPATIENT = {
-    **ENVIRONMENT,
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
-}
 
 
 @contextlib.contextmanager
@@ -229,7 +216,7 @@ class Tracked:
         if not self.run_id:
             return
         try:
-            with _manners(ENVIRONMENT if not self.problem else IMPATIENT):
+            with manners(ENVIRONMENT if not self.problem else IMPATIENT):
                 self._client.set_terminated(self.run_id, status)
         except Exception as error:
             self.problem = self.problem or self._told(error)
@@ -244,7 +231,7 @@ class Tracked:
         answers = bool(self.run_id) and not self.problem
         self.problem = ""
         try:
-            with _manners(ENVIRONMENT if answers else IMPATIENT):
+            with manners(ENVIRONMENT if answers else IMPATIENT):
                 while self._pending:
                     self._pending[0]()
                     self._pending.pop(0)
@@ -253,57 +240,32 @@ class Tracked:
 
     def _told(self, error: BaseException) -> str:
         lost = "not all of this run" if self.run_id else "nothing of this run"
-        uri = store.without_password(self.uri)
-        return f"MLflow store {uri} fails ({store.reason(error)}): {lost} is recorded."
+        return trouble(self.uri, error, lost)
 
     def _create_run(self) -> None:
         from mlflow import MlflowClient
 
         create_database(self.uri)
         self._client = MlflowClient(self.uri, registry_uri=self.uri)
-        self.experiment_id = self._find_experiment()
+        self.experiment_id = find_experiment(self._client, self.uri, self._experiment)
         tags = {**record.run_tags(self._run), **self._parent}
         created = self._client.create_run(
             self.experiment_id, tags=tags, run_name=self._run_name
         )
         self.run_id = created.info.run_id
 
-    def _find_experiment(self) -> str:
-        found = self._client.get_experiment_by_name(self._experiment)
-        if found is not None:
-            return found.experiment_id
-        folder = store.artifact_folder(self.uri)
-        location = folder.as_uri() if folder else None
-        return self._client.create_experiment(self._experiment, location)
-
     def _params(self, fields: Mapping[str, Any]) -> None:
-        from mlflow.entities import Param
-
         new = {name: fields[name] for name in fields if name not in self._recorded}
-        params = [Param(name, str(value)) for name, value in new.items()]
-        self._client.log_batch(self.run_id, params=params)
+        log_params(self._client, self.run_id, new)
         self._recorded.update(new)
 
     def _metrics(
         self, values: Mapping[str, Any], step: int = 0, model_id: str | None = None
     ) -> None:
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        metrics = [
-            Metric(name, record.finite(value), now, step, model_id=model_id)
-            for name, value in values.items()
-            if value is not None
-        ]
-        for start in range(0, len(metrics), LARGEST_BATCH):
-            batch = metrics[start : start + LARGEST_BATCH]
-            self._client.log_batch(self.run_id, metrics=batch)
+        log_metrics(self._client, self.run_id, values, step, model_id=model_id)
 
     def _tags(self, tags: Mapping[str, str]) -> None:
-        from mlflow.entities import RunTag
-
-        kept = [RunTag(name, value) for name, value in record.clean(tags).items()]
-        self._client.log_batch(self.run_id, tags=kept)
+        log_tags(self._client, self.run_id, tags)
 
     def _input(self, dataset: Dataset) -> None:
         from mlflow.entities import Dataset as Input
@@ -359,60 +321,3 @@ def record_trial(tracked: Tracked, trial: Trial) -> None:
         tracked.told({"val_loss": loss, "val_accuracy": accuracy}, step=epoch)
     tracked.told({"median_epoch_seconds": trial.seconds}, {"cause": trial.cause})
     tracked.status = STATUS[trial.status]
-
-
-def create_database(uri: str) -> None:
-    """Makes a new SQLite store whole before it takes its name.
-
-    MLflow can't open a file whose tables were half made when the disk ran full or
-    the process was stopped: every later run would be lost.
-
-    Args:
-        uri: Of the store; nothing is done where it is no new SQLite file.
-    """
-    from mlflow import MlflowClient
-
-    file = store.database_file(uri)
-    if file is None or file.exists():
-        return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=file.parent) as folder:
-        whole = pathlib.Path(folder) / file.name
-        MlflowClient(f"{store.SQLITE}{whole}").search_experiments(max_results=1)
-        if not file.exists():  # another process may have been faster
-            whole.rename(file)
-
-
-@contextlib.contextmanager
-def _manners(environment: Mapping[str, str]) -> Iterator[None]:
-    """Keeps MLflow in haste and off the screen; everything is as before afterwards.
-
-    Args:
-        environment: What is set unless the user has.
-    """
-    added = {name: text for name, text in environment.items() if name not in os.environ}
-    os.environ.update(added)
-    try:
-        with warnings.catch_warnings():  # its warnings are for programs that call it
-            warnings.simplefilter("ignore")
-            with _silenced_logs():
-                yield
-    finally:
-        for name in added:
-            os.environ.pop(name, None)
-
-
-@contextlib.contextmanager
-def _silenced_logs() -> Iterator[None]:
-    """Drops MLflow's log lines: migrations, and the tracebacks of what we tell."""
-    import mlflow  # noqa: F401, sets its logger up when it is imported
-
-    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -1,0 +1,90 @@
+"""By what a run is known again: its fields, its files, and the code that trains it."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import pathlib
+
+from keras16 import hardware
+from keras16.study import Run
+
+# No run is trained by these: a change in them leaves every result as it was.
+ASIDE = frozenset(
+    {
+        "applications.py",
+        "benchmark",
+        "cli.py",
+        "comparison.py",
+        "coverage.py",
+        "doctor",
+        "exactness",
+        "execution",
+        "__main__.py",
+        "report",
+        "results.py",
+        "statistics",
+        "statistics.py",
+        "store.py",
+        "study.py",
+        "sweep.py",
+        "tolerance",
+        "tracking",
+        "tracking.py",
+        "tuning.py",
+    }
+)
+PACKAGES = ("keras", "tensorflow", "jax", "numpy")
+
+
+@functools.cache
+def code() -> str:
+    """The version of what trains: keras16's source, Keras, the backend and NumPy.
+
+    Returns:
+        12 hexadecimal digits.
+    """
+    home = pathlib.Path(__file__).parents[1]
+    sha = hashlib.sha256(hardware.backend().encode())
+    for package in PACKAGES:
+        sha.update(f"{package}=={hardware.version(package)};".encode())
+    for path in sorted(home.rglob("*.py")):
+        part = path.relative_to(home)
+        if part.parts[0] not in ASIDE and part.parts[0] != "pipelines":
+            sha.update(part.as_posix().encode() + b"\0" + path.read_bytes())
+    return sha.hexdigest()[:12]
+
+
+def key(run: Run) -> str:
+    """What a run is filed under: the same fields and the same files of the user's.
+
+    Args:
+        run: As asked for; a model or data set of the user's is told by what is in
+            the file (of a `FILE.py` by all Python files of its folder).
+
+    Returns:
+        A short name of the run and 12 hexadecimal digits.
+    """
+    sha = hashlib.sha256(json.dumps(run.fields(), sort_keys=True).encode())
+    for named in (run.model, run.dataset):
+        for path in _files(named):
+            stat = path.stat()
+            sha.update(path.name.encode() + b"\0" + _content(path, stat.st_mtime_ns))
+    return f"{run.name}-{sha.hexdigest()[:12]}"
+
+
+def _files(named: str) -> list[pathlib.Path]:
+    path = pathlib.Path(named.partition(".py:")[0]).expanduser()
+    if ".py:" in named:
+        return sorted(path.parent.glob("*.py"))
+    if path.is_dir():
+        return sorted(file for file in path.rglob("*") if file.is_file())
+    return [path] if path.is_file() else []
+
+
+@functools.cache
+def _content(path: pathlib.Path, changed: int) -> bytes:
+    """The file's hash; read again only where it has changed."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

@@ -1,0 +1,144 @@
+"""The folder of runs: what is over, what is half done, what is going on.
+
+Each run has FOLDER/KEY/CODE (see `identity`) with `record.json`, what it came to,
+written last and never torn; `checkpoint.npz`, the weights of its last epoch, while it
+lasts; `log.txt`, what its process printed; `model.keras` where models are kept; and
+`lock`, held by the process that trains it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Iterable
+
+import filelock
+
+from keras16.errors import UserError
+from keras16.execution import identity
+from keras16.results import Record, from_dict, to_dict
+from keras16.study import Planned, Run
+
+DEFAULT_FOLDER = pathlib.Path("mlruns/runs")
+STATES = ("finished", "failed", "running", "pending")
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """The place of one run under one version of the code."""
+
+    folder: pathlib.Path
+
+    @property
+    def record_file(self) -> pathlib.Path:
+        """What the run came to, as JSON."""
+        return self.folder / "record.json"
+
+    @property
+    def checkpoint(self) -> pathlib.Path:
+        """The weights after the last epoch."""
+        return self.folder / "checkpoint.npz"
+
+    @property
+    def log(self) -> pathlib.Path:
+        """What the process printed."""
+        return self.folder / "log.txt"
+
+    @property
+    def model(self) -> pathlib.Path:
+        """The trained model."""
+        return self.folder / "model.keras"
+
+    def record(self) -> Record | None:
+        """What the run came to; None where it is not over."""
+        try:
+            return from_dict(json.loads(self.record_file.read_text()))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise UserError(
+                f"{self.record_file} can't be read ({error}): delete it."
+            ) from error
+
+    def write(self, record: Record) -> None:
+        """Writes what the run came to, and deletes its checkpoint."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = self.record_file.with_suffix(f".{os.getpid()}.part")
+        part.write_text(json.dumps(to_dict(record)))
+        part.replace(self.record_file)
+        self.checkpoint.unlink(missing_ok=True)
+
+    def lock(self) -> filelock.BaseFileLock:
+        """Held by whoever trains the run; the system frees it when he dies."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return filelock.FileLock(self.folder / "lock", blocking=False)
+
+    def is_running(self) -> bool:
+        """Whether a process trains it now."""
+        if not (self.folder / "lock").exists():
+            return False
+        try:
+            with self.lock():
+                return False
+        except filelock.Timeout:
+            return True
+
+    def state(self) -> str:
+        """One of `STATES`."""
+        record = self.record()
+        if record is not None:
+            return "finished" if record.status == "finished" else "failed"
+        return "running" if self.is_running() else "pending"
+
+
+@dataclasses.dataclass(frozen=True)
+class Ledger:
+    """All runs of a folder.
+
+    Attributes:
+        folder: Made when the first run starts.
+    """
+
+    folder: pathlib.Path = DEFAULT_FOLDER
+
+    def entry(self, run: Run) -> Entry:
+        """The place of a run under the code as it is."""
+        return Entry(self.folder / identity.key(run) / identity.code())
+
+    def found(self, study: str, planned: Planned, *, older: bool) -> Record | None:
+        """What a run of a study came to, or None.
+
+        Args:
+            study: Its name.
+            planned: The run.
+            older: Whether another version of the code will do where this one has
+                not run it: the newest of them.
+        """
+        record = self.entry(planned.run).record()
+        if record is None and older:
+            home = self.folder / identity.key(planned.run)
+            files = home.glob("*/record.json")
+            newest = max(files, key=lambda file: file.stat().st_mtime, default=None)
+            record = Entry(newest.parent).record() if newest else None
+        return record and named(record, study, planned)
+
+    def records(
+        self, study: str, runs: Iterable[Planned], *, older: bool = True
+    ) -> tuple[Record, ...]:
+        """What those of the runs came to that are over."""
+        found = (self.found(study, planned, older=older) for planned in runs)
+        return tuple(record for record in found if record is not None)
+
+    def counts(self, runs: Iterable[Planned]) -> dict[str, int]:
+        """How many runs are in each of `STATES`, and in "total"."""
+        states = [self.entry(planned.run).state() for planned in runs]
+        return {"total": len(states), **{name: states.count(name) for name in STATES}}
+
+
+def named(record: Record, study: str, planned: Planned) -> Record:
+    """The record under the names that a study gives the run: others may share it."""
+    return dataclasses.replace(
+        record, study=study, row=planned.row, arm=planned.arm, pair=planned.seed
+    )

@@ -1,0 +1,259 @@
+"""Trains many runs, each in a process of its own, some side by side."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import json
+import pathlib
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import IO, Any
+
+from keras16.errors import UserError
+from keras16.execution import worker
+from keras16.execution.environment import for_child
+from keras16.execution.ledger import Entry
+from keras16.study import Planned
+
+# A process that dies is begun anew as long as it gets on: it may have been killed.
+# One that dies so often within the same epoch would do so for ever.
+ATTEMPTS = 3
+PATIENCE_SECONDS = 5.0  # before asking again for a run that another process trains
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A run to train, and where.
+
+    Attributes:
+        planned: The run under its names.
+        entry: Its place in the ledger.
+    """
+
+    planned: Planned
+    entry: Entry
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+    """Something that happened to a task.
+
+    Attributes:
+        kind: "begun" (a process was started), "started" (its model is built),
+            "stepped", "epoch", "ended" (its record is written) or "stopped".
+        task: The run.
+        values: Of "started": steps, parameters; of "stepped": epoch, step; of
+            "epoch": the fields of `results.Epoch`.
+    """
+
+    kind: str
+    task: Task
+    values: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+class _Process:
+    """One worker process, and a thread that reads what it tells."""
+
+    def __init__(self, task: Task, order: dict[str, Any], told: queue.Queue) -> None:
+        self.task = task
+        self.progressed = False
+        self.over = ""  # the last word, where there was one
+        self.began = time.time()
+        task.entry.folder.mkdir(parents=True, exist_ok=True)
+        with task.entry.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", worker.__name__],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=for_child(),
+                text=True,
+                encoding="utf-8",
+            )
+        self._say(json.dumps(order))
+        threading.Thread(target=self._read, args=(told,), daemon=True).start()
+
+    def stop(self) -> None:
+        """Asks it to stop after the steps in hand."""
+        self._say("stop")
+
+    def end(self) -> None:
+        """Ends it, whatever it does."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            _close(pipe)
+
+    def why(self) -> str:
+        """Why it ended, in one line."""
+        code = self._process.wait()
+        last = _last_line(self.task.entry.log)
+        if code >= 0:
+            return f"its process ended with code {code}: {last}"
+        words = "is there enough memory?" if code == -9 else last
+        return f"its process was ended by signal {-code}: {words}"
+
+    def _say(self, line: str) -> None:
+        try:
+            assert self._process.stdin is not None
+            self._process.stdin.write(f"{line}\n")
+            self._process.stdin.flush()
+        except OSError:
+            pass  # it is gone: the reader will tell
+
+    def _read(self, told: queue.Queue) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            told.put((self, json.loads(line)))
+        told.put((self, None))
+
+
+def train(
+    tasks: Sequence[Task],
+    *,
+    workers: int,
+    stop: threading.Event,
+    keep_models: bool = False,
+) -> Iterator[Event]:
+    """Trains the tasks in their order.
+
+    A run that diverges or crashes is recorded as such, and the others go on. A process
+    that is killed is begun anew from its last checkpoint.
+
+    Args:
+        tasks: None of them is over.
+        workers: Processes side by side.
+        stop: Once set, the processes stop after the steps in hand.
+        keep_models: Whether trained models are saved.
+
+    Yields:
+        What happens, as it happens.
+
+    Raises:
+        UserError: A run can't be started as it was asked for; the others are stopped.
+    """
+    yield from _Pool(tasks, workers, stop, keep_models).events()
+
+
+class _Pool:
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        workers: int,
+        stop: threading.Event,
+        keep_models: bool,
+    ) -> None:
+        self.waiting = collections.deque(tasks)
+        self.workers, self.stop, self.keep_models = workers, stop, keep_models
+        self.told: queue.Queue = queue.Queue()
+        self.running: set[_Process] = set()
+        self.attempts: collections.Counter[Task] = collections.Counter()
+        self.not_before: dict[Task, float] = {}
+        self.asked_to_stop = False
+
+    def events(self) -> Iterator[Event]:
+        try:
+            while self.running or (self.waiting and not self.stop.is_set()):
+                yield from self._begun()
+                self._pass_on_stop()
+                yield from self._next()
+        finally:
+            for process in self.running:
+                process.end()
+
+    def _begun(self) -> Iterator[Event]:
+        """Starts as many processes as there may be."""
+        for _ in range(len(self.waiting)):
+            if len(self.running) >= self.workers or self.stop.is_set():
+                return
+            task = self.waiting.popleft()
+            if self.not_before.get(task, 0.0) > time.monotonic():
+                self.waiting.append(task)
+                continue
+            self.running.add(_Process(task, self._order(task), self.told))
+            yield Event("begun", task)
+
+    def _order(self, task: Task) -> dict[str, Any]:
+        return {
+            "run": task.planned.run.fields(),
+            "folder": str(task.entry.folder),
+            # The seeds of a row and arm trace the same step.
+            "audit": task.planned.seed == 0,
+            "keep_model": self.keep_models,
+            "workers": self.workers,
+        }
+
+    def _pass_on_stop(self) -> None:
+        if self.stop.is_set() and not self.asked_to_stop:
+            self.asked_to_stop = True
+            for process in self.running:
+                process.stop()
+
+    def _next(self) -> Iterator[Event]:
+        try:
+            process, message = self.told.get(timeout=0.2)
+        except queue.Empty:
+            return
+        if message is None:
+            self.running.discard(process)
+            yield from self._gone(process)
+            process.end()
+            return
+        kind = message.pop("event")
+        if kind == "refused":
+            raise UserError(message["reason"])
+        if kind in ("ended", "stopped", "taken"):
+            process.over = kind
+            return
+        process.progressed |= kind == "epoch"
+        yield Event(kind, process.task, message)
+
+    def _gone(self, process: _Process) -> Iterator[Event]:
+        """What becomes of a task whose process is no more."""
+        task = process.task
+        if process.over == "taken":
+            self.not_before[task] = time.monotonic() + PATIENCE_SECONDS
+            self.waiting.append(task)
+        elif process.over:
+            yield Event(process.over, task)
+        elif self.stop.is_set():
+            yield Event("stopped", task)
+        elif self._may_try_again(process):
+            self.waiting.appendleft(task)
+        else:
+            task.entry.write(
+                worker.crashed(
+                    task.planned.run,
+                    process.why(),
+                    workers=self.workers,
+                    began=process.began,
+                )
+            )
+            yield Event("ended", task)
+
+    def _may_try_again(self, process: _Process) -> bool:
+        self.attempts[process.task] = (
+            1 if process.progressed else self.attempts[process.task] + 1
+        )
+        return self.attempts[process.task] < ATTEMPTS
+
+
+def _last_line(log: pathlib.Path) -> str:
+    try:
+        lines = log.read_text(errors="replace").split("\n")
+    except OSError:
+        return "see its log"
+    return next((line.strip() for line in reversed(lines) if line.strip()), "no word")
+
+
+def _close(pipe: IO[str] | None) -> None:
+    try:
+        if pipe is not None:
+            pipe.close()
+    except OSError:
+        pass

@@ -1,0 +1,119 @@
+"""How much disk a study needs, before it starts.
+
+`python -m keras16.execution.sizes` reads the fields of runs from standard input and
+tells their numbers of parameters: building a net wants a process that trains none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+
+from keras16.errors import UserError
+from keras16.execution import identity
+from keras16.execution.environment import for_child
+from keras16.study import Run
+
+RECORD_BYTES = 40_000  # a record with a hundred epochs, and its log
+# Weights and, at most, two slots and a compensation, each of 4 bytes.
+CHECKPOINT_BYTES = 16
+MODEL_BYTES = 16
+
+
+def needed_bytes(
+    parameters: Sequence[int], runs: int, workers: int, *, keep_models: bool
+) -> int:
+    """At most so many bytes, while the study runs.
+
+    Args:
+        parameters: Of each net.
+        runs: That are still to be trained.
+        workers: Checkpoints that there are at a time; one more is being written.
+        keep_models: Whether models are kept.
+    """
+    most = max(parameters, default=0)
+    kept = runs * most * MODEL_BYTES if keep_models else 0
+    return runs * RECORD_BYTES + 2 * workers * most * CHECKPOINT_BYTES + kept
+
+
+def parameters(runs: Sequence[Run], folder: pathlib.Path) -> list[int]:
+    """The number of parameters of each net among the runs, each once.
+
+    Args:
+        runs: Of a study.
+        folder: Where the numbers are remembered.
+
+    Raises:
+        UserError: A net can't be built.
+    """
+    distinct = {(run.model, run.dataset): run for run in runs}
+    plain = [Run(model=model, dataset=data, precision="32") for model, data in distinct]
+    keys = [f"{identity.key(run)} {identity.code()}" for run in plain]
+    file = folder / "parameters.json"
+    known = _read(file)
+    unknown = [run for run, key in zip(plain, keys, strict=True) if key not in known]
+    if unknown:
+        missing = [key for key in keys if key not in known]
+        known |= dict(zip(missing, _counted(unknown), strict=True))
+        _write(file, known)
+    return [known[key] for key in keys]
+
+
+def _counted(runs: Sequence[Run]) -> list[int]:
+    done = subprocess.run(
+        [sys.executable, "-m", __name__],
+        input=json.dumps([run.fields() for run in runs]),
+        capture_output=True,
+        text=True,
+        env=for_child(),
+        check=False,
+    )
+    told = done.stdout.strip().splitlines()
+    answer = json.loads(told[-1]) if told else {}
+    if "counts" in answer:
+        return answer["counts"]
+    last = (done.stderr.strip().splitlines() or ["no word"])[-1]
+    raise UserError(answer.get("refused") or f"a net can't be built: {last}")
+
+
+def _read(file: pathlib.Path) -> dict[str, int]:
+    try:
+        return json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def _write(file: pathlib.Path, known: dict[str, int]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(f".{os.getpid()}.part")
+    part.write_text(json.dumps(known))
+    part.replace(file)
+
+
+def _count(run: Run, load: Callable) -> int:
+    from keras16 import assembly, measure, precision
+
+    precision.use(run.precision)
+    return measure.parameters(assembly.core(run.model, load(run.dataset)))
+
+
+def main() -> None:
+    """Tells `{"counts": [...]}` or `{"refused": why}` in the last line."""
+    import functools
+
+    from keras16 import data
+
+    load = functools.cache(data.load)
+    try:
+        runs = [Run(**fields) for fields in json.load(sys.stdin)]
+        print(json.dumps({"counts": [_count(run, load) for run in runs]}))
+    except UserError as error:
+        print(json.dumps({"refused": str(error)}))
+
+
+if __name__ == "__main__":
+    main()

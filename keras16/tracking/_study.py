@@ -1,0 +1,241 @@
+"""Records a study in MLflow: an experiment, a parent run, a child for each run.
+
+What a run came to lies in a file before MLflow hears of it (`execution.ledger`), and a
+child is written whole or, where the store fails half-way, deleted and written again:
+so nothing is lost when a process is killed or a server is away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import pathlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from keras16.report import record as plain
+from keras16.results import Epoch, Record
+from keras16.store import where
+from keras16.study import Study
+from keras16.tracking import _client
+
+STATUS = {"finished": "FINISHED", "failed": "FAILED", "crashed": "FAILED"}
+KIND, RECORD, WHOLE = "keras16.kind", "keras16.record", "keras16.whole"
+SECONDS_BETWEEN_TRIES = 30.0  # of a store that fails: a study must not wait for it
+MOST_CHILDREN = 1000  # that MLflow gives at once
+METRICS = (
+    "test_accuracy",
+    "median_epoch_seconds",
+    "weight_bytes",
+    "test_loss",
+    "val_accuracy",
+    "val_loss",
+    "optimizer_bytes",
+    "peak_memory_bytes",
+    "first_epoch_seconds",
+    "compile_seconds",
+    "wall_seconds",
+    "parameters",
+    "wide_tensors",
+)
+
+
+@contextlib.contextmanager
+def study(study: Study, uri: str) -> Iterator[TrackedStudy]:
+    """Opens the record of a study, and goes on with it where there is one.
+
+    Args:
+        study: Its name is the experiment's.
+        uri: Of the store, as `store_uri` gives it.
+
+    Yields:
+        What is told of the study. A store that fails raises nothing.
+    """
+    tracked = TrackedStudy(study, uri)
+    yield tracked
+    tracked.close()
+
+
+class TrackedStudy:
+    """A study in MLflow; no method raises for the store's sake.
+
+    Attributes:
+        uri: Of the store.
+        experiment_id, parent_id: MLflow's; "" as long as the store has not answered.
+        problem: What is wrong with the store, in one line; "" where all is well.
+    """
+
+    def __init__(self, study: Study, uri: str) -> None:
+        """Records nothing yet."""
+        self.uri, self._study = uri, study
+        self.experiment_id = self.parent_id = self.problem = ""
+        self._client: Any = None
+        self._whole: set[str] = set()  # names of the records that have a child
+        self._waiting: dict[str, Record] = {}
+        self._failed_at = 0.0
+        self._is_open = False
+
+    @property
+    def where(self) -> str:
+        """The sentence that says how to browse the study."""
+        return where(self.uri, self.parent_id, self.experiment_id)
+
+    def ended(self, record: Record) -> None:
+        """A run is over; it is recorded now, or once the store answers again."""
+        self._waiting[identity(record)] = record
+        again = self._failed_at + SECONDS_BETWEEN_TRIES
+        if not self.problem or time.monotonic() > again:
+            self._try(self._deliver)
+
+    def sync(self, records: Sequence[Record]) -> None:
+        """Records those of the runs that MLflow does not have yet."""
+        self._waiting |= {identity(record): record for record in records}
+        self._try(self._deliver)
+
+    def report(self, summary: Mapping[str, Any], folder: pathlib.Path) -> None:
+        """The report as the parent's artifact, its verdicts as its description.
+
+        Args:
+            summary: As `report.study.summary` gives it.
+            folder: With the report's files.
+        """
+        self._try(lambda: self._reported(summary, folder))
+
+    def close(self) -> None:
+        """The study's process ends; what waits is tried once more."""
+        if self._waiting:
+            self._try(self._deliver)
+        if self.parent_id:
+            self._try(lambda: self._client.set_terminated(self.parent_id, "FINISHED"))
+
+    def _try(self, action: Callable[[], None]) -> None:
+        impatient = bool(self.problem) or self._client is None
+        environment = _client.IMPATIENT if impatient else _client.ENVIRONMENT
+        try:
+            with _client.manners(environment):
+                self._open()
+                action()
+        except Exception as error:  # whatever it is, it must not end the study
+            lost = f"until it is run again nothing of {len(self._waiting)} runs"
+            self.problem = _client.trouble(self.uri, error, lost)
+            self._failed_at = time.monotonic()
+            self._is_open = False  # what it holds of a child is found again
+        else:
+            self.problem = ""
+
+    def _open(self) -> None:
+        """Finds the experiment and the parent run, or makes them."""
+        if self._is_open:
+            return
+        from mlflow import MlflowClient
+
+        _client.create_database(self.uri)
+        self._client = MlflowClient(self.uri, registry_uri=self.uri)
+        name = self._study.name
+        self.experiment_id = _client.find_experiment(self._client, self.uri, name)
+        found = self._runs(f"tags.`{KIND}` = 'study'")
+        if found:
+            self.parent_id = found[0].info.run_id
+        else:
+            self.parent_id = self._new_parent()
+        self._client.update_run(self.parent_id, status="RUNNING")
+        self._forget_halves()
+        self._is_open = True
+
+    def _new_parent(self) -> str:
+        title, question = self._study.title, self._study.question
+        tags = {KIND: "study", "mlflow.note.content": question}
+        created = self._client.create_run(self.experiment_id, tags=tags, run_name=title)
+        return created.info.run_id
+
+    def _forget_halves(self) -> None:
+        """Learns which records have a child; deletes children without an end."""
+        for child in self._runs(f"tags.`{KIND}` = 'run'"):
+            if child.data.tags.get(WHOLE) == "yes":
+                self._whole.add(child.data.tags[RECORD])
+            else:
+                self._client.delete_run(child.info.run_id)
+
+    def _runs(self, where: str) -> list[Any]:
+        found: list[Any] = []
+        token = None
+        while True:
+            page = self._client.search_runs(
+                [self.experiment_id],
+                where,
+                max_results=MOST_CHILDREN,
+                page_token=token,
+            )
+            found += page
+            token = page.token
+            if not token:
+                return found
+
+    def _deliver(self) -> None:
+        while self._waiting:
+            name, record = next(iter(self._waiting.items()))
+            if name not in self._whole:
+                self._write(name, record)
+                self._whole.add(name)
+            del self._waiting[name]
+
+    def _write(self, name: str, record: Record) -> None:
+        """A child of its own, whole only at its very end."""
+        tags = {KIND: "run", RECORD: name, "mlflow.parentRunId": self.parent_id}
+        began = int(1000 * record.began)
+        run = self._client.create_run(
+            self.experiment_id,
+            start_time=began or None,
+            tags={**plain.clean(_tags(record)), **tags},
+            run_name=f"{record.row}, {record.arm}, seed {record.pair}",
+        )
+        run_id = run.info.run_id
+        _client.log_params(self._client, run_id, _params(record))
+        self._write_epochs(run_id, record)
+        values = {name: getattr(record, name) for name in METRICS}
+        _client.log_metrics(self._client, run_id, values)
+        ended = int(1000 * (record.began + record.wall_seconds))
+        self._client.set_terminated(run_id, STATUS[record.status], ended or None)
+        self._client.set_tag(run_id, WHOLE, "yes")
+
+    def _write_epochs(self, run_id: str, record: Record) -> None:
+        names = [field.name for field in dataclasses.fields(Epoch)]
+        for epoch in record.epochs:
+            values = {name: getattr(epoch, name) for name in names if name != "epoch"}
+            _client.log_metrics(self._client, run_id, values, epoch.epoch)
+
+    def _reported(self, summary: Mapping[str, Any], folder: pathlib.Path) -> None:
+        self._client.log_artifacts(self.parent_id, str(folder), "report")
+        note = "\n\n".join((self._study.question, *summary.get("verdicts", ())))
+        _client.log_tags(self._client, self.parent_id, {"mlflow.note.content": note})
+        self._client.set_experiment_tag(
+            self.experiment_id, "mlflow.note.content", note[: plain.TAG_LENGTH]
+        )
+
+
+def identity(record: Record) -> str:
+    """By what MLflow's copy of a record is known again."""
+    parts = (record.study, record.row, record.arm, record.pair, record.code)
+    text = repr((*parts, record.began, record.status))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _params(record: Record) -> dict[str, Any]:
+    names = {"row": record.row, "arm": record.arm, "pair": record.pair}
+    return {**names, **record.run.fields()}
+
+
+def _tags(record: Record) -> dict[str, str]:
+    return {
+        **record.fingerprint,
+        "precision": record.run.precision,
+        "model": record.run.model,
+        "optimizer": record.run.optimizer,
+        "arm": record.arm,
+        "cause": record.cause,
+        "code": record.code,
+        "mlflow.source.name": "keras16",
+        "mlflow.source.type": "LOCAL",
+    }

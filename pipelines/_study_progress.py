@@ -1,0 +1,173 @@
+"""The progress of a study on standard error: a live table, plain lines, or nothing."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from keras16.execution.pool import Event, Task
+from keras16.report import units
+from keras16.results import Record
+from keras16.study import Study
+
+
+def display(study: Study, tasks: Sequence[Task], quiet: bool, workers: int) -> Silent:
+    """What fits where standard error goes.
+
+    Args:
+        study: As it is run.
+        tasks: Those that are to be trained.
+        quiet: Whether nothing is shown.
+        workers: Runs side by side.
+    """
+    if quiet:
+        return Silent(study, tasks, workers)
+    kind = Live if sys.stderr.isatty() else Lines
+    return kind(study, tasks, workers)
+
+
+class Silent:
+    """Counts what happens and shows nothing."""
+
+    def __init__(self, study: Study, tasks: Sequence[Task], workers: int) -> None:
+        self.total, self.workers = len(study.runs()), workers
+        self.over = self.total - len(tasks)
+        self.failed = 0
+        self.left = {task: task.planned.row for task in tasks}
+        self.seconds: dict[str, list[float]] = {}
+        self.began: dict[Task, float] = {}
+
+    def __enter__(self) -> Silent:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+    def happened(self, event: Event, record: Record | None) -> None:
+        """Something happened to a run; `record` is what it came to, at its end."""
+        if event.kind == "begun":
+            self.began[event.task] = time.monotonic()
+        if record is None:
+            return
+        self.over += 1
+        self.failed += record.status != "finished"
+        row = self.left.pop(event.task)
+        spent = time.monotonic() - self.began[event.task]
+        self.seconds.setdefault(row, []).append(spent)
+
+    def seconds_left(self) -> float | None:
+        """By the mean of the runs so far, row by row; None before the first ended."""
+        if not self.seconds:
+            return None
+        means = {row: statistics.fmean(found) for row, found in self.seconds.items()}
+        usual = statistics.fmean(means.values())
+        work = sum(means.get(row, usual) for row in self.left.values())
+        return work / self.workers
+
+    def summary(self) -> str:
+        """How far the study is, in one line."""
+        failed = f", {self.failed} failed" if self.failed else ""
+        left = self.seconds_left()
+        time_left = f", about {duration(left)} left" if left else ""
+        return f"{self.over} of {self.total} runs{failed}{time_left}"
+
+
+class Lines(Silent):
+    """One plain line for each run that ends, for logs and pipes."""
+
+    def happened(self, event: Event, record: Record | None) -> None:
+        """Tells what a run came to."""
+        super().happened(event, record)
+        if record is not None:
+            click.echo(f"keras16: {outcome(record)} ({self.summary()})", err=True)
+
+
+class Live(Silent):
+    """A table of the runs that go on, above a bar over the whole study."""
+
+    def __init__(self, study: Study, tasks: Sequence[Task], workers: int) -> None:
+        from rich.console import Console
+        from rich.live import Live as RichLive
+
+        super().__init__(study, tasks, workers)
+        self.rows: dict[Task, dict[str, Any]] = {}
+        self.live = RichLive(
+            console=Console(stderr=True),
+            get_renderable=self._table,
+            refresh_per_second=4,
+            transient=True,
+        )
+
+    def __enter__(self) -> Live:
+        self.live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.live.stop()
+
+    def happened(self, event: Event, record: Record | None) -> None:
+        """Changes the table; leaves a line above it for each run that ends."""
+        super().happened(event, record)
+        if event.kind == "begun":
+            self.rows[event.task] = {"epoch": 0, "step": 0, "steps": 0}
+        elif event.kind in ("ended", "stopped"):
+            self.rows.pop(event.task, None)
+        else:
+            self.rows[event.task] |= _position(event)
+        if record is not None:
+            self.live.console.print(outcome(record), highlight=False, markup=False)
+
+    def _table(self) -> Any:
+        from rich import box
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+
+        table = Table(box=box.SIMPLE, show_edge=False, caption=self.summary())
+        for title in ("row", "arm", "seed", "epoch", "", "spent"):
+            table.add_column(title)
+        for task, at in list(self.rows.items()):
+            run = task.planned.run
+            whole = run.epochs * max(at["steps"], 1)
+            done = at["epoch"] * max(at["steps"], 1) + at["step"]
+            table.add_row(
+                task.planned.row,
+                task.planned.arm,
+                str(task.planned.seed),
+                f"{min(at['epoch'] + 1, run.epochs)}/{run.epochs}",
+                ProgressBar(whole, done, width=30),
+                duration(time.monotonic() - self.began[task]),
+            )
+        return table
+
+
+def _position(event: Event) -> dict[str, int]:
+    """Epochs that are over, and steps of the one in hand."""
+    if event.kind == "started":
+        return {"steps": event.values["steps"]}
+    if event.kind == "epoch":
+        return {"epoch": event.values["epoch"], "step": 0}
+    return {"epoch": event.values["epoch"] - 1, "step": event.values["step"]}
+
+
+def outcome(record: Record) -> str:
+    """What a run came to, in one line."""
+    name = f"{record.row}, {record.arm}, seed {record.pair}"
+    if record.status != "finished":
+        return f"{name}: {record.status}: {record.cause}"
+    seconds = record.median_epoch_seconds or record.first_epoch_seconds
+    accuracy = units.percent(record.test_accuracy)
+    return f"{name}: {accuracy}, {units.seconds(seconds)} an epoch"
+
+
+def duration(seconds: float) -> str:
+    """Such as `40 s`, `12 min` or `3.5 h`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 6000:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

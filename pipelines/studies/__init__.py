@@ -1,0 +1,1 @@
+"""Studies as data: one question a file, each with its `STUDY`."""

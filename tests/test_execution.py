@@ -1,0 +1,367 @@
+"""Runs in processes of their own: what is over stays, what is killed goes on."""
+
+import dataclasses
+import json
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+import pytest
+
+from keras16.errors import UserError
+from keras16.execution import identity, pool, sizes, worker
+from keras16.execution.environment import for_child
+from keras16.execution.ledger import Entry, Ledger
+from keras16.results import Record
+from keras16.study import Arm, Planned, Row, Run, Study
+
+RUN = Run(model="dnn", precision="32", epochs=2, validation=0.9, batch_size=50)
+STUDY = Study(
+    name="two",
+    title="Two",
+    question="?",
+    run=RUN,
+    rows=(Row(name="dnn", fields={}), Row(name="slow", fields={"learning_rate": 1e-4})),
+    arms=(
+        Arm(name="16", fields={"precision": "16"}),
+        Arm(name="32", fields={"precision": "32"}),
+        Arm(name="again", fields={"precision": "32"}, seed_offset=100),
+    ),
+    seeds=2,
+)
+
+# --- A study's runs
+
+
+def test_every_seed_is_done_for_all_rows_and_arms_before_the_next():
+    runs = STUDY.runs()
+    assert len(runs) == len({planned.run for planned in runs}) == 12
+    assert [(p.row, p.arm, p.seed) for p in runs[:4]] == [
+        ("dnn", "16", 0),
+        ("dnn", "32", 0),
+        ("dnn", "again", 0),
+        ("slow", "16", 0),
+    ]
+    assert [p.run.seed for p in runs if p.row == "dnn"] == [0, 0, 100, 1, 1, 101]
+
+
+def test_a_scaled_study_has_fewer_and_shorter_runs():
+    small = STUDY.scaled(seeds=1, epochs=7, models=("slow",))
+    assert [(p.row, p.run.epochs) for p in small.runs()] == [("slow", 7)] * 3
+    assert STUDY.scaled(models=("dnn",)).rows == STUDY.rows  # of that model, both
+    with pytest.raises(
+        UserError, match="study two has no 'vgg16': there are dnn, slow"
+    ):
+        STUDY.scaled(models=("vgg16",))
+
+
+# --- Identity
+
+
+def test_a_run_is_known_by_its_fields_and_the_content_of_its_files(tmp_path):
+    file = tmp_path / "net.py"
+    file.write_text("a = 1")
+    run = dataclasses.replace(RUN, model=f"{file}:build")
+    before = identity.key(run)
+    assert identity.key(run) == before
+    assert identity.key(dataclasses.replace(run, seed=1)) != before
+    file.write_text("a = 22")
+    assert identity.key(run) != before
+
+
+def test_the_code_is_what_trains_and_nothing_else(tmp_path, monkeypatch):
+    names = {path.name for path in pathlib.Path(identity.__file__).parents[1].iterdir()}
+    assert identity.ASIDE - {"tracking.py", "statistics.py", "tolerance"} <= names | {
+        "comparison.py",
+        "statistics",
+    }
+    assert "training.py" not in identity.ASIDE
+    identity.code.cache_clear()
+    before = identity.code()
+    monkeypatch.setattr(identity.hardware, "version", lambda package: "other")
+    identity.code.cache_clear()
+    assert identity.code() != before
+    identity.code.cache_clear()
+
+
+# --- The ledger
+
+
+def planned(seed=0, **fields):
+    run = dataclasses.replace(RUN, seed=seed, **fields)
+    return Planned(row="dnn", arm="32", seed=seed, run=run)
+
+
+def record_of(one, **fields):
+    return Record(
+        study="", row="", arm="", pair=0, run=one.run, status="finished", **fields
+    )
+
+
+def test_the_ledger_tells_what_is_over_running_and_pending(tmp_path):
+    ledger = Ledger(tmp_path)
+    runs = [planned(seed) for seed in range(4)]
+    entries = [ledger.entry(one.run) for one in runs]
+    entries[0].write(record_of(runs[0], test_accuracy=0.5))
+    entries[1].write(dataclasses.replace(record_of(runs[1]), status="crashed"))
+    with entries[2].lock():
+        assert ledger.counts(runs) == {
+            "total": 4,
+            "finished": 1,
+            "failed": 1,
+            "running": 1,
+            "pending": 1,
+        }
+    assert ledger.counts(runs)["running"] == 0
+    first, second = ledger.records("mine", runs)
+    assert (first.study, first.row, first.arm, first.pair) == ("mine", "dnn", "32", 0)
+    assert (first.test_accuracy, second.status) == (0.5, "crashed")
+
+
+def test_another_version_of_the_code_runs_again_but_is_reported(tmp_path, monkeypatch):
+    ledger, one = Ledger(tmp_path), planned()
+    ledger.entry(one.run).write(record_of(one, code="old"))
+    monkeypatch.setattr(identity, "code", lambda: "new")
+    assert ledger.found("mine", one, older=False) is None
+    found = ledger.found("mine", one, older=True)
+    assert found is not None and found.code == "old"
+
+
+def test_a_record_replaces_its_checkpoint_and_a_broken_one_is_told(tmp_path):
+    entry = Entry(tmp_path / "one")
+    entry.folder.mkdir()
+    entry.checkpoint.write_bytes(b"weights")
+    entry.write(record_of(planned()))
+    assert not entry.checkpoint.exists()
+    entry.record_file.write_text("{")
+    with pytest.raises(UserError, match=r"record.json can't be read .*: delete it"):
+        entry.record()
+
+
+# --- The pool, with a worker that plays a part
+
+FAKE = """
+import json, os, pathlib, sys, time
+order = json.loads(sys.stdin.readline())
+folder = pathlib.Path(order["folder"])
+tries = folder / "tries"
+count = int(tries.read_text()) + 1 if tries.exists() else 1
+tries.write_text(str(count))
+def tell(event, **values):
+    print(json.dumps({"event": event, **values}), flush=True)
+def write():
+    from keras16.execution import ledger, worker
+    from keras16.study import Run
+    run = Run(**order["run"])
+    record = worker.crashed(run, "", workers=1, began=0.0)
+    import dataclasses
+    ledger.Entry(folder).write(dataclasses.replace(record, status="finished"))
+part = order["run"]["schedule"]
+tell("started", steps=3, parameters=1)
+if part == "dies" or (part == "dies once" and count == 1):
+    print("the last word", file=sys.stderr, flush=True)
+    os.kill(os.getpid(), 9)
+if part == "creeps" and count < 6:
+    tell("epoch", epoch=count)
+    os.kill(os.getpid(), 9)
+if part == "refuses":
+    tell("refused", reason="no such thing")
+elif part == "is taken" and count == 1:
+    tell("taken")
+elif part == "waits":
+    sys.stdin.readline()
+    tell("stopped")
+else:
+    write()
+    tell("ended")
+"""
+
+
+@pytest.fixture
+def played(tmp_path, monkeypatch):
+    """Trains runs with a fake worker; each plays the part in its schedule."""
+    (tmp_path / "fake_worker.py").write_text(FAKE)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(worker, "__name__", "fake_worker")
+    monkeypatch.setattr(pool, "PATIENCE_SECONDS", 0.1)
+    ledger = Ledger(tmp_path / "runs")
+
+    def play(*parts, stop=None, workers=1):
+        runs = [planned(i, schedule=part) for i, part in enumerate(parts)]
+        tasks = [pool.Task(one, ledger.entry(one.run)) for one in runs]
+        stop = stop or threading.Event()
+        return tasks, pool.train(tasks, workers=workers, stop=stop)
+
+    return play
+
+
+def kinds(events, task):
+    return [event.kind for event in events if event.task == task]
+
+
+def test_runs_end_in_their_order(played):
+    tasks, events = played("works", "works")
+    found = list(events)
+    assert kinds(found, tasks[0]) == kinds(found, tasks[1])
+    assert kinds(found, tasks[0]) == ["begun", "started", "ended"]
+    assert [event.task for event in found] == [tasks[0]] * 3 + [tasks[1]] * 3
+
+
+def test_a_killed_process_is_begun_anew(played):
+    (once, slowly), events = played("dies once", "creeps")
+    found = list(events)
+    assert kinds(found, once).count("begun") == 2
+    assert kinds(found, slowly).count("begun") == 6  # an epoch more each time
+    assert once.entry.record().status == slowly.entry.record().status == "finished"
+
+
+def test_a_process_that_always_dies_is_a_result_and_the_others_go_on(played):
+    (dead, alive), events = played("dies", "works")
+    assert kinds(list(events), dead).count("begun") == pool.ATTEMPTS
+    record = dead.entry.record()
+    assert record.status == "crashed"
+    assert "signal 9" in record.cause and "memory" in record.cause
+    assert alive.entry.record().status == "finished"
+
+
+def test_a_run_that_can_not_start_ends_the_study_in_one_line(played):
+    (first, _), events = played("refuses", "works")
+    with pytest.raises(UserError, match="no such thing"):
+        list(events)
+    assert first.entry.record() is None
+
+
+def test_a_run_that_another_process_trains_is_asked_for_again(played):
+    (taken, other), events = played("is taken", "works")
+    order = [event.task for event in events if event.kind == "ended"]
+    assert order == [other, taken]
+
+
+def test_a_wish_to_stop_is_passed_on_and_nothing_new_begins(played):
+    stop = threading.Event()
+    tasks, events = played("waits", "waits", "works", stop=stop, workers=2)
+    found = []
+    for event in events:
+        found.append(event)
+        if [e.kind for e in found].count("started") == 2:
+            stop.set()
+    assert kinds(found, tasks[0]) == ["begun", "started", "stopped"]
+    assert kinds(found, tasks[2]) == []
+
+
+# --- Real processes
+
+
+def weights_and_record(entry: Entry):
+    with entry.model.open("rb") as file:
+        import zipfile
+
+        import h5py
+
+        with zipfile.ZipFile(file) as archive, archive.open("model.weights.h5") as h5:
+            found = []
+            with h5py.File(h5) as data:
+                data.visititems(
+                    lambda name, item: (
+                        found.append((name, item[()].tobytes()))
+                        if hasattr(item, "dtype")
+                        else None
+                    )
+                )
+    return sorted(found), entry.record()
+
+
+def train_alone(folder: pathlib.Path, run: Run) -> subprocess.Popen:
+    """A process that trains one run with the pool, and tells its epochs."""
+    program = f"""
+import pathlib, threading
+from keras16.execution import pool
+from keras16.execution.ledger import Ledger
+from keras16.study import Planned, Run
+run = Run(**{run.fields()!r})
+one = Planned(row="r", arm="a", seed=1, run=run)
+task = pool.Task(one, Ledger(pathlib.Path({str(folder)!r})).entry(run))
+for event in pool.train([task], workers=1, stop=threading.Event(), keep_models=True):
+    print(event.kind, flush=True)
+"""
+    return subprocess.Popen(
+        [sys.executable, "-c", program],
+        env=for_child(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(process: subprocess.Popen, kind: str) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.strip() == kind:
+            return
+    pytest.fail(f"the process ended before {kind!r}")
+
+
+def test_kill_9_of_any_process_changes_no_bit(tmp_path):
+    """First the worker is killed within an epoch, then its parent."""
+    run = dataclasses.replace(RUN, epochs=4, seed=1)
+    undisturbed = train_alone(tmp_path / "whole", run)
+    undisturbed.communicate(timeout=120)
+    disturbed = train_alone(tmp_path / "killed", run)
+    wait_for(disturbed, "epoch")
+    (child,) = psutil.Process(disturbed.pid).children()
+    child.send_signal(signal.SIGKILL)
+    wait_for(disturbed, "begun")  # anew
+    wait_for(disturbed, "epoch")
+    (child,) = psutil.Process(disturbed.pid).children()
+    disturbed.kill()
+    disturbed.communicate()
+    child.wait(timeout=20)  # it has seen that its parent is gone
+    again = train_alone(tmp_path / "killed", run)
+    again.communicate(timeout=120)
+    whole, killed = (
+        weights_and_record(Ledger(tmp_path / name).entry(run))
+        for name in ("whole", "killed")
+    )
+    assert killed[0] == whole[0]
+    assert killed[1].correct == whole[1].correct
+    assert [e.loss for e in killed[1].epochs] == [e.loss for e in whole[1].epochs]
+
+
+def test_the_disk_that_is_needed_is_told_before(tmp_path):
+    assert sizes.parameters([RUN, RUN], tmp_path) == [535_818]
+    began = time.monotonic()
+    assert sizes.parameters([RUN], tmp_path) == [535_818]
+    assert time.monotonic() - began < 1  # remembered
+    few = sizes.needed_bytes([1000], 10, 1, keep_models=False)
+    assert few < sizes.needed_bytes([1000], 10, 4, keep_models=False)
+    assert few < sizes.needed_bytes([1000], 10, 1, keep_models=True)
+    assert sizes.needed_bytes([], 0, 1, keep_models=False) == 0
+    with pytest.raises(UserError, match="no model 'nonesuch'"):
+        sizes.parameters([dataclasses.replace(RUN, model="nonesuch")], tmp_path)
+
+
+def test_the_worker_tells_json_and_keeps_what_libraries_print_apart(tmp_path):
+    order = {
+        "run": dataclasses.asdict(dataclasses.replace(RUN, dataset="nonesuch")),
+        "folder": str(tmp_path / "entry"),
+        "audit": False,
+        "keep_model": False,
+        "workers": 1,
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "keras16.execution.worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=for_child(),
+    )
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.write(json.dumps(order) + "\n")
+    process.stdin.flush()  # it stays open: the parent lives
+    told = [json.loads(line) for line in process.stdout]
+    process.communicate()
+    assert [message["event"] for message in told] == ["refused"]
+    assert "no dataset 'nonesuch'" in told[0]["reason"]

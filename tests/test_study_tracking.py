@@ -1,0 +1,195 @@
+"""What MLflow holds of a study, read back through MLflow's own client."""
+
+import dataclasses
+import multiprocessing
+
+import pytest
+from mlflow import MlflowClient
+
+from keras16.results import Epoch, Record
+from keras16.study import Arm, Row, Run, Study
+from keras16.tracking import _study, study
+
+pytestmark = [
+    # MLflow's, at the first use of its tables.
+    pytest.mark.filterwarnings("ignore:.*noload.*:DeprecationWarning"),
+]
+CLOSED = "http://127.0.0.1:9"  # nothing listens on the discard port
+STUDY = Study(
+    name="digits",
+    title="Digits in 16 bits",
+    question="Is it as good?",
+    run=Run(epochs=2),
+    rows=(Row(name="dnn", fields={"model": "dnn"}),),
+    arms=(
+        Arm(name="16", fields={"precision": "16"}),
+        Arm(name="32", fields={"precision": "32"}),
+    ),
+    seeds=2,
+)
+EPOCHS = tuple(Epoch(n, 1.0 / n, 0.5, 0.4, 0.9, 1.5, 1e-3) for n in (1, 2))
+
+
+def record(planned, **fields):
+    return Record(
+        study="digits",
+        row=planned.row,
+        arm=planned.arm,
+        pair=planned.seed,
+        run=planned.run,
+        **{
+            "status": "finished",
+            "test_accuracy": 0.97,
+            "median_epoch_seconds": 1.5,
+            "weight_bytes": 1000,
+            "epochs": EPOCHS,
+            "began": 1.7e9,
+            "wall_seconds": 60.0,
+            "code": "abc",
+            "fingerprint": {"cpu": "a CPU", "gpu": ""},
+            **fields,
+        },
+    )
+
+
+RECORDS = [record(planned) for planned in STUDY.runs()]
+FAILED = record(STUDY.runs()[0], status="failed", cause="NaN", test_accuracy=None)
+
+
+@pytest.fixture
+def uri(tmp_path):
+    return f"sqlite:///{tmp_path}/mlruns/mlflow.db"
+
+
+def runs(uri, kind):
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("digits")
+    return client.search_runs(
+        [experiment.experiment_id], f"tags.`keras16.kind` = '{kind}'"
+    )
+
+
+def test_a_child_for_each_run_under_one_parent(uri):
+    with study(STUDY, uri) as tracked:
+        tracked.sync(RECORDS[:2])
+        for one in RECORDS:
+            tracked.ended(one)
+    assert tracked.problem == ""
+    with study(STUDY, uri) as again:  # another process, later
+        again.sync(RECORDS)
+    (parent,) = runs(uri, "study")
+    children = runs(uri, "run")
+    assert again.parent_id == parent.info.run_id
+    assert parent.info.run_name == "Digits in 16 bits"
+    assert parent.info.status == "FINISHED"
+    assert len(children) == 4
+    assert {child.data.tags["mlflow.parentRunId"] for child in children} == {
+        parent.info.run_id
+    }
+    names = {child.info.run_name for child in children}
+    assert names == {
+        f"dnn, {arm}, seed {seed}" for arm in ("16", "32") for seed in (0, 1)
+    }
+
+
+def test_a_child_answers_accuracy_time_and_size_by_precision(uri):
+    with study(STUDY, uri) as tracked:
+        tracked.ended(RECORDS[0])
+    (child,) = runs(uri, "run")
+    assert child.data.params["precision"] == "16"
+    assert child.data.params["row"] == "dnn"
+    assert child.data.metrics["test_accuracy"] == 0.97
+    assert child.data.metrics["median_epoch_seconds"] == 1.5
+    assert child.data.metrics["weight_bytes"] == 1000
+    assert child.data.tags["cpu"] == "a CPU"
+    history = MlflowClient(uri).get_metric_history(child.info.run_id, "val_accuracy")
+    assert [(m.step, m.value) for m in history] == [(1, 0.9), (2, 0.9)]
+    assert child.info.start_time == 1_700_000_000_000
+    assert child.info.end_time == 1_700_000_060_000
+
+
+def test_a_run_that_failed_is_a_result(uri):
+    with study(STUDY, uri) as tracked:
+        tracked.ended(FAILED)
+    (child,) = runs(uri, "run")
+    assert child.info.status == "FAILED"
+    assert child.data.tags["cause"] == "NaN"
+    assert "test_accuracy" not in child.data.metrics
+
+
+def test_what_a_store_did_not_take_follows_when_it_is_back(uri, monkeypatch):
+    """It fails in the middle of a child; nothing is lost and nothing is there twice."""
+    monkeypatch.setattr(_study, "SECONDS_BETWEEN_TRIES", 0.0)
+    whole = MlflowClient.set_terminated
+    calls = []
+
+    def failing(self, run_id, *args, **kwargs):
+        calls.append(run_id)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        return whole(self, run_id, *args, **kwargs)
+
+    monkeypatch.setattr(MlflowClient, "set_terminated", failing)
+    with study(STUDY, uri) as tracked:
+        tracked.ended(RECORDS[0])
+        tracked.ended(RECORDS[1])
+        assert "No space left on device" in tracked.problem
+        assert "nothing of 1 runs is recorded" in tracked.problem
+        tracked.ended(RECORDS[2])
+        assert tracked.problem == ""
+        assert len(runs(uri, "run")) == 3  # no half is left
+    with study(STUDY, uri) as again:
+        again.sync(RECORDS)
+    children = runs(uri, "run")
+    assert len(children) == 4
+    assert all(child.data.tags["keras16.whole"] == "yes" for child in children)
+
+
+def test_a_server_that_is_away_costs_little_and_loses_nothing(uri):
+    with study(STUDY, CLOSED) as tracked:
+        for one in RECORDS:
+            tracked.ended(one)
+        assert "Connection refused" in tracked.problem
+    assert tracked.where == f"Nothing was recorded in {CLOSED}."
+    with study(STUDY, uri) as there:
+        there.sync(RECORDS)
+    assert len(runs(uri, "run")) == 4
+
+
+def test_the_report_lies_with_the_parent(uri, tmp_path):
+    folder = tmp_path / "report"
+    folder.mkdir()
+    (folder / "digits.md").write_text("# Digits")
+    with study(STUDY, uri) as tracked:
+        tracked.report({"verdicts": ["It is as good."]}, folder)
+    (parent,) = runs(uri, "study")
+    client = MlflowClient(uri)
+    found = client.list_artifacts(parent.info.run_id, "report")
+    assert [file.path for file in found] == ["report/digits.md"]
+    note = parent.data.tags["mlflow.note.content"]
+    assert note == "Is it as good?\n\nIt is as good."
+
+
+def write_some(uri, seed):
+    own = dataclasses.replace(STUDY, name=f"study{seed}")
+    with study(own, uri) as tracked:
+        for number in range(5):
+            tracked.ended(dataclasses.replace(RECORDS[0], pair=number))
+    assert tracked.problem == ""
+
+
+def test_several_processes_lose_no_record(uri):
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=write_some, args=(uri, n)) for n in range(2)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    client = MlflowClient(uri)
+    for number in range(2):
+        experiment = client.get_experiment_by_name(f"study{number}")
+        found = client.search_runs(
+            [experiment.experiment_id], "tags.`keras16.whole` = 'yes'"
+        )
+        assert len(found) == 5
