@@ -139,8 +139,9 @@ class Claim:
         arm: The arm that it is about.
         against: The arm that it is compared with.
         bound: "faster": the least ratio of epoch times (`against` to `arm`);
-            "smaller": the largest ratio of bytes (`arm` to `against`).
+            "smaller": the largest ratio of bytes (`arm` to `against`). None: 1.
         published: The value that the paper gives, in words; "" without one.
+        rows: The names of those that it is about; () for all.
     """
 
     text: str
@@ -150,6 +151,7 @@ class Claim:
     against: str = "32"
     bound: float | None = None
     published: str = ""
+    rows: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

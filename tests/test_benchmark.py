@@ -1,4 +1,4 @@
-"""The benchmark: its statistics, its contenders, and who has a turn when."""
+"""The benchmark: its contenders, and who has a turn when."""
 
 import json
 import math
@@ -22,7 +22,6 @@ from keras16.benchmark import (
     meter,
     ours,
     plan,
-    statistics,
     work,
     worker,
 )
@@ -32,30 +31,6 @@ from keras16.report import benchmark as report
 from keras16.study import Run
 
 KERAS16, STOCK = plan.CONTENDERS["keras16-16"], plan.CONTENDERS["keras-32"]
-
-
-# Statistics
-
-
-def test_the_interval_is_made_of_order_statistics():
-    values = [5, 1, 11, 3, 9, 2, 10, 4, 8, 6, 7]
-    assert statistics.interval(values) == (
-        6,
-        2,
-        10,
-    )  # P(2 of 11 or fewer heads) < 2.5 %
-
-
-def test_few_values_have_no_interval_but_their_range():
-    assert statistics.interval([3.0, 1.0, 2.0]) == (2, 1, 3)
-    assert statistics.interval([]) is None
-
-
-def test_ratios_are_paired_so_that_drift_falls_out():
-    drift = [1, 1.3, 0.8, 2]
-    reference, peer = [3 * d for d in drift], [6 * d for d in drift]
-    assert statistics.ratios(peer, reference) == [2, 2, 2, 2]
-    assert statistics.ratios([6.0, None, 8.0], [3.0, 1.0]) == [2]
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ LAYERS = (
         "schedules",
     },
     {"precision", "registration", "results"},
-    {"parts"},
+    {"analysis", "parts"},
     {
         "audit",
         "callbacks",

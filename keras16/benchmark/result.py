@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from keras16.benchmark.plan import REFERENCE, Contender
-from keras16.benchmark.statistics import Interval, interval, ratios
+from keras16.statistics.medians import Interval, interval, ratios
 
 ITEM_BYTES = {"float16": 2, "float32": 4}
 

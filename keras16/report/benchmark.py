@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from keras16.benchmark.result import Outcome, Row
-from keras16.benchmark.statistics import Interval
 from keras16.report import units
+from keras16.statistics.medians import Interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

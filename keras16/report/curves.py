@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from keras16.training import Epoch
-
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from keras16.training import Epoch
 
 # Two of Okabe and Ito's colours, told apart by every kind of colour vision; the
 # marker and the dash tell them apart in grey too.

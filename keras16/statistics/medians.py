@@ -1,4 +1,4 @@
-"""Medians of paired rounds and how sure they are."""
+"""Medians of paired times and how sure they are."""
 
 from __future__ import annotations
 

@@ -1,0 +1,227 @@
+"""A verdict for each claim of a study.
+
+Confirmed: in every row that was run. Contradicted: in a row or over all of them.
+Too few seeds to say: no row speaks against it, and one could not have spoken for it,
+whatever its mean. Not confirmed: anything else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+
+from keras16.analysis.cells import Grid
+from keras16.analysis.contrasts import Contrast, Contrasts, contrasts
+from keras16.statistics import counts, equivalence, pairs, several
+from keras16.study import Claim
+
+CONFIRMED = "confirmed"
+NOT_CONFIRMED = "not confirmed"
+CONTRADICTED = "contradicted"
+TOO_FEW = "too few seeds to say"
+VERDICTS = (CONFIRMED, NOT_CONFIRMED, CONTRADICTED, TOO_FEW)
+LEAST_PAIRS = 3  # of fewer, a spread is a guess
+# "No run diverges" is confirmed where a rate above this would have been seen: its
+# upper limit at 95 % is below after 16 runs without a failure.
+HIGHEST_RATE = 0.2
+
+
+@dataclasses.dataclass(frozen=True)
+class Judgement:
+    """A claim and what came of it.
+
+    Attributes:
+        claim: As the study has it.
+        verdict: One of `VERDICTS`.
+        rows: The verdict of each row that has pairs, by name.
+        found: What it was judged by.
+    """
+
+    claim: Claim
+    verdict: str
+    rows: dict[str, str]
+    found: Contrasts
+
+    def rows_of(self, verdict: str) -> list[Contrast]:
+        """The rows that have this verdict."""
+        return [row for row in self.found.rows if self.rows[row.row] == verdict]
+
+
+def judge(grid: Grid, claim: Claim) -> Judgement:
+    """The verdict of one claim.
+
+    Args:
+        grid: All runs.
+        claim: Of the study.
+
+    Raises:
+        ValueError: The kind of the claim is not one of `Claim`'s.
+    """
+    if claim.kind not in _KINDS:
+        raise ValueError(f"a claim of the unknown kind {claim.kind!r}")
+    found = contrasts(grid, claim.arm, claim.against, claim.rows)
+    verdicts = _KINDS[claim.kind](found, claim, grid)
+    whole = _over_all_rows(found, claim, grid)
+    rows = {row.row: one for row, one in zip(found.rows, verdicts, strict=True)}
+    return Judgement(claim, overall([*verdicts, *whole]), rows, found)
+
+
+def overall(verdicts: Sequence[str]) -> str:
+    """The verdict of a claim from those of its rows; none of them is too few."""
+    if CONTRADICTED in verdicts:
+        return CONTRADICTED
+    if verdicts and set(verdicts) == {CONFIRMED}:
+        return CONFIRMED
+    return NOT_CONFIRMED if NOT_CONFIRMED in verdicts else TOO_FEW
+
+
+def equivalent(found: Contrasts, claim: Claim, grid: Grid) -> list[str]:
+    """By row: two one-sided tests against the study's margin, with Holm's correction.
+
+    Contradicted where the difference is beyond the margin, or the arm diverges where
+    the other does not, more often than chance has it. Too few seeds where even a
+    difference of 0 with this spread would not have been confirmed.
+    """
+    margin = grid.study.margin
+    beyond = several.holm([pairs.p_beyond(r.values, margin) for r in found.rows])
+    at_best = several.holm(
+        [equivalence.p_at_best(r.values, margin) for r in found.rows]
+    )
+    return [
+        _of_accuracy(row, row.p_equivalent_holm, *p_values)
+        for row, *p_values in zip(
+            found.rows, beyond, at_best, _diverging(found), strict=True
+        )
+    ]
+
+
+def superior(found: Contrasts, claim: Claim, grid: Grid) -> list[str]:
+    """By row: one-sided paired t tests of a higher accuracy, with Holm's correction.
+
+    Contradicted where the 95 % interval, corrected, lies wholly below 0. Too few seeds
+    where even a lead of the whole margin would not have been confirmed.
+    """
+    below = several.holm([min(1, 2 * pairs.p_below(r.values, 0)) for r in found.rows])
+    at_best = several.holm([_p_with_a_lead(r, grid.study.margin) for r in found.rows])
+    return [
+        _of_accuracy(row, row.p_superior_holm, *p_values)
+        for row, *p_values in zip(
+            found.rows, below, at_best, _diverging(found), strict=True
+        )
+    ]
+
+
+def faster(found: Contrasts, claim: Claim, grid: Grid) -> list[str]:
+    """By row: one-sided t tests of the logarithms of paired ratios, with Holm's.
+
+    Runs that went on side by side tell nothing of time.
+    """
+    limit = math.log(claim.bound or 1.0)
+    logs = [_logarithms(row) for row in found.rows]
+    above = several.holm([pairs.p_above(values, limit) for values in logs])
+    below = several.holm([min(1, 2 * pairs.p_below(values, limit)) for values in logs])
+    return [
+        _of_tests(len(values), one, two)
+        for values, one, two in zip(logs, above, below, strict=True)
+    ]
+
+
+def smaller(found: Contrasts, claim: Claim, grid: Grid) -> list[str]:
+    """By row: bytes are the same for every seed, and one pair tells them."""
+    return [_of_size(row.weight_share, claim) for row in found.rows]
+
+
+def stable(found: Contrasts, claim: Claim, grid: Grid) -> list[str]:
+    """By row: no run diverges; one that does where its pair finishes contradicts it."""
+    return [_of_failures(row, grid) for row in found.rows]
+
+
+_KINDS: dict[str, Callable[[Contrasts, Claim, Grid], list[str]]] = {
+    "equivalent": equivalent,
+    "superior": superior,
+    "faster": faster,
+    "smaller": smaller,
+    "stable": stable,
+}
+
+
+def _of_accuracy(
+    row: Contrast, p_for: float, p_against: float, p_at_best: float, p_diverging: float
+) -> str:
+    if min(p_against, p_diverging) <= equivalence.LEVEL:
+        return CONTRADICTED
+    if row.pairs < LEAST_PAIRS:
+        return TOO_FEW
+    if row.failed_alone or not row.differences:
+        return NOT_CONFIRMED
+    if len(row.differences) >= LEAST_PAIRS and p_for <= equivalence.LEVEL:
+        return CONFIRMED
+    few = len(row.differences) < LEAST_PAIRS or p_at_best > equivalence.LEVEL
+    return TOO_FEW if few else NOT_CONFIRMED
+
+
+def _of_tests(count: int, p_for: float, p_against: float) -> str:
+    if count < LEAST_PAIRS:
+        return TOO_FEW
+    if p_against <= equivalence.LEVEL:
+        return CONTRADICTED
+    return CONFIRMED if p_for <= equivalence.LEVEL else NOT_CONFIRMED
+
+
+def _of_size(share: float | None, claim: Claim) -> str:
+    if share is None:
+        return TOO_FEW
+    limit = 1.0 if claim.bound is None else claim.bound
+    small = share <= limit if claim.bound is not None else share < limit
+    return CONFIRMED if small else CONTRADICTED
+
+
+def _of_failures(row: Contrast, grid: Grid) -> str:
+    cell = grid.cell(row.row, row.arm)
+    if row.diverged_alone:
+        return CONTRADICTED
+    if cell.failures:
+        return NOT_CONFIRMED
+    return CONFIRMED if row.pairs >= LEAST_PAIRS else TOO_FEW
+
+
+def _over_all_rows(found: Contrasts, claim: Claim, grid: Grid) -> list[str]:
+    """What all rows together say against a claim; nothing where they don't."""
+    pooled = found.pooled
+    if claim.kind == "stable":
+        return _rate(found, grid)
+    if pooled.low is None or pooled.high is None or found.differences < LEAST_PAIRS:
+        return []
+    if claim.kind == "superior" and pooled.high < 0:
+        return [CONTRADICTED]
+    margin = grid.study.margin
+    beyond = pooled.low > margin or pooled.high < -margin
+    return [CONTRADICTED] if claim.kind == "equivalent" and beyond else []
+
+
+def _rate(found: Contrasts, grid: Grid) -> list[str]:
+    """Too few runs where a rate of failure above `HIGHEST_RATE` could go unseen."""
+    cells = [grid.cell(row.row, row.arm) for row in found.rows]
+    runs = sum(len(cell.records) for cell in cells)
+    _, high = counts.rate_interval(sum(cell.failures for cell in cells), runs)
+    return [TOO_FEW] if high > HIGHEST_RATE else []
+
+
+def _diverging(found: Contrasts) -> list[float]:
+    """Of each row: the chance of so many runs that diverged alone, corrected."""
+    return several.holm(
+        [
+            counts.p_of_discordant(row.diverged_alone, row.other_diverged_alone)
+            for row in found.rows
+        ]
+    )
+
+
+def _p_with_a_lead(row: Contrast, margin: float) -> float:
+    mean = row.difference.mean or 0.0
+    return pairs.p_above([value - mean + margin for value in row.values], 0.0)
+
+
+def _logarithms(row: Contrast) -> list[float]:
+    return [math.log(r) for r in row.ratios.values()] if row.timed_alone else []

@@ -1,0 +1,201 @@
+"""One arm against another, row by row and over all rows, run paired with run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from keras16.analysis.cells import DIVERGED, Cell, Grid
+from keras16.results import Record
+from keras16.statistics import counts, equivalence, medians, pairs, several
+from keras16.statistics.medians import Interval
+from keras16.statistics.pairs import Difference
+
+# What decides a run's speed: of two machines that differ in these, times don't compare.
+_MACHINE = ("cpu", "cores", "gpu")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Contrast:
+    """One arm against another in one row.
+
+    Attributes:
+        row, arm, against: Names.
+        differences: Test accuracy of the arm less the other's, in [-1, 1], by pair.
+        difference: Their mean with its interval.
+        p_equivalent: Of the two one-sided tests.
+        p_equivalent_holm: Corrected for the number of rows.
+        p_superior: One-sided paired t test of a higher accuracy.
+        p_superior_holm: Corrected for the number of rows.
+        examples: McNemar's test; None without predictions.
+        pairs: Seeds that both arms were run with.
+        diverged_alone, failed_alone: Pairs in which the arm diverged, or did not
+            finish, and the other one did finish.
+        other_diverged_alone: The other way round.
+        p_failures: Fisher's exact test of the two rates of failure.
+        ratios: How often the arm's epoch time goes into the other's, by pair.
+        ratio: Their median with its interval.
+        timed_alone: Whether the runs behind the ratios had the machine to themselves.
+        weight_share: The arm's weight bytes as a share of the other's.
+    """
+
+    row: str
+    arm: str
+    against: str
+    differences: dict[int, float]
+    difference: Difference
+    p_equivalent: float
+    p_equivalent_holm: float = 1.0
+    p_superior: float
+    p_superior_holm: float = 1.0
+    examples: counts.Examples | None
+    pairs: int
+    diverged_alone: int
+    failed_alone: int
+    other_diverged_alone: int
+    p_failures: float
+    ratios: dict[int, float]
+    ratio: Interval | None
+    timed_alone: bool
+    weight_share: float | None
+
+    @property
+    def values(self) -> list[float]:
+        """The differences alone."""
+        return list(self.differences.values())
+
+
+@dataclasses.dataclass(frozen=True)
+class Contrasts:
+    """One arm against another in all rows that both were run in.
+
+    Attributes:
+        arm, against: Names.
+        rows: Those with a pair of runs.
+        pooled: The difference over rows (`several.pooled`).
+    """
+
+    arm: str
+    against: str
+    rows: tuple[Contrast, ...]
+    pooled: Difference
+
+    @property
+    def differences(self) -> int:
+        """How many pairs finished."""
+        return sum(len(row.differences) for row in self.rows)
+
+
+def contrasts(
+    grid: Grid, arm: str, against: str, rows: Sequence[str] = ()
+) -> Contrasts:
+    """Compares two arms.
+
+    Args:
+        grid: All runs.
+        arm: The name of the one.
+        against: The name of the other.
+        rows: Names of those to look at; none means all.
+    """
+    wanted = [row for row in grid.rows if not rows or row in rows]
+    found = [
+        contrast(grid.cell(row, arm), grid.cell(row, against), grid.study.margin)
+        for row in wanted
+    ]
+    known = [one for one in found if one.pairs]
+    corrected = _corrected(known)
+    pooled = several.pooled([one.values for one in known])
+    return Contrasts(arm, against, tuple(corrected), pooled)
+
+
+def contrast(cell: Cell, other: Cell, margin: float) -> Contrast:
+    """Compares two arms in one row.
+
+    Args:
+        cell: Of the arm.
+        other: Of what it is compared with.
+        margin: Of the study.
+    """
+    both = _both(cell, other)
+    done = [(one, two) for one, two in both if _tested(one) and _tested(two)]
+    differences = {one.pair: _difference(one, two) for one, two in done}
+    timed = _timed(done)
+    ratios = {one.pair: _seconds(two) / _seconds(one) for one, two in timed}
+    weights = cell.middle("weight_bytes"), other.middle("weight_bytes")
+    values = list(differences.values())
+    return Contrast(
+        row=cell.row,
+        arm=cell.arm,
+        against=other.arm,
+        differences=differences,
+        difference=pairs.difference(values),
+        p_equivalent=equivalence.p_equivalent(values, margin),
+        p_superior=pairs.p_above(values, 0.0),
+        examples=_examples(done),
+        pairs=len(both),
+        diverged_alone=sum(a.status == DIVERGED and _tested(b) for a, b in both),
+        failed_alone=sum(not _tested(a) and _tested(b) for a, b in both),
+        other_diverged_alone=sum(b.status == DIVERGED and _tested(a) for a, b in both),
+        p_failures=counts.p_of_rates(
+            cell.failures, len(cell.records), other.failures, len(other.records)
+        ),
+        ratios=ratios,
+        ratio=medians.interval(list(ratios.values())),
+        timed_alone=all(one.workers == 1 for each in timed for one in each),
+        weight_share=weights[0] / weights[1] if weights[0] and weights[1] else None,
+    )
+
+
+def _corrected(rows: Sequence[Contrast]) -> list[Contrast]:
+    """The p-values of a table corrected for the number of its rows."""
+    same = several.holm([row.p_equivalent for row in rows])
+    above = several.holm([row.p_superior for row in rows])
+    return [
+        dataclasses.replace(row, p_equivalent_holm=one, p_superior_holm=two)
+        for row, one, two in zip(rows, same, above, strict=True)
+    ]
+
+
+def _both(cell: Cell, other: Cell) -> list[tuple[Record, Record]]:
+    """Runs of the same seed that went on for the same share of what is planned."""
+    by_pair = {one.pair: one for one in other.records}
+    found = [(one, by_pair[one.pair]) for one in cell.records if one.pair in by_pair]
+    return [
+        (a, b)
+        for a, b in found
+        if a.run.epochs * other.epochs == b.run.epochs * cell.epochs
+    ]
+
+
+def _tested(record: Record) -> bool:
+    return record.status == "finished" and record.test_accuracy is not None
+
+
+def _difference(one: Record, two: Record) -> float:
+    return (one.test_accuracy or 0.0) - (two.test_accuracy or 0.0)
+
+
+def _examples(done: Sequence[tuple[Record, Record]]) -> counts.Examples | None:
+    found = [(one.is_correct, two.is_correct) for one, two in done]
+    return counts.mcnemar([(a, b) for a, b in found if a is not None and b is not None])
+
+
+def _timed(done: Sequence[tuple[Record, Record]]) -> list[tuple[Record, Record]]:
+    """Pairs timed on one machine; where there are some, those that had it alone."""
+    known = [
+        (one, two)
+        for one, two in done
+        if one.median_epoch_seconds and two.median_epoch_seconds
+        if machine(one) == machine(two)
+    ]
+    alone = [(one, two) for one, two in known if one.workers == two.workers == 1]
+    return alone or known
+
+
+def _seconds(record: Record) -> float:
+    return record.median_epoch_seconds or 0.0
+
+
+def machine(record: Record) -> tuple[str, ...]:
+    """What decides how fast a run is."""
+    return tuple(record.fingerprint.get(name, "") for name in _MACHINE)

@@ -1,0 +1,120 @@
+"""Accuracy by epoch: a panel for each row, a line with its band for each arm."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from keras16.analysis.cells import Cell, Grid
+from keras16.report.curves import adorn
+from keras16.report.study import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMNS = 3
+PANEL_HEIGHT = 2.1  # inches
+TITLE_WIDTH = 110  # letters over all panels of a line
+
+
+def figure(grid: Grid) -> Figure | None:
+    """Validation accuracy, or training accuracy where nothing was held out.
+
+    Args:
+        grid: All runs.
+
+    Returns:
+        None where no epoch was finished.
+    """
+    rows = [row for row in grid.rows if _epochs(grid, row)]
+    if not rows:
+        return None
+    name = quantity(grid)
+    columns = min(COLUMNS, len(rows))
+    lines = -(-len(rows) // columns)
+    drawn = style.sheet(0.6 + PANEL_HEIGHT * lines * (1.4 if lines == 1 else 1))
+    panels = list(drawn.subplots(lines, columns, squeeze=False).flat)
+    looks = style.styles(grid.study)
+    for axes, row in zip(panels, rows, strict=False):
+        _panel(axes, grid, row, name, looks)
+        axes.set_title(style.wrapped(row, TITLE_WIDTH // columns), loc="left")
+    for axes in panels[len(rows) :]:
+        axes.set_visible(False)
+    drawn.supylabel(f"{_WORDS[name]} accuracy [%]", fontsize=9)
+    style.legend(drawn, *_fullest(drawn.axes))
+    return drawn
+
+
+def quantity(grid: Grid) -> str:
+    """The field of `Epoch` that is drawn: one that every run has."""
+    epochs = [epoch for record in grid.records for epoch in record.epochs]
+    held_out = all(epoch.val_accuracy is not None for epoch in epochs)
+    return "val_accuracy" if held_out else "accuracy"
+
+
+_WORDS = {"val_accuracy": "Validation", "accuracy": "Training"}
+
+
+class Point(NamedTuple):
+    """The runs of a cell at one epoch, in percent."""
+
+    epoch: int
+    mean: float
+    least: float
+    greatest: float
+
+
+def band(cell: Cell, name: str) -> list[Point]:
+    """Mean, least and greatest value over the runs that got so far, by epoch.
+
+    Args:
+        cell: Whose runs.
+        name: The field of `Epoch`.
+    """
+    found: dict[int, list[float]] = {}
+    for record in cell.records:
+        for epoch in record.epochs:
+            value = getattr(epoch, name)
+            if value is not None:
+                found.setdefault(epoch.epoch, []).append(100 * value)
+    return [
+        Point(epoch, statistics.fmean(values), min(values), max(values))
+        for epoch, values in sorted(found.items())
+    ]
+
+
+def _panel(
+    axes: Axes, grid: Grid, row: str, name: str, looks: dict[str, dict[str, Any]]
+) -> None:
+    bands = {arm: band(grid.cell(row, arm), name) for arm in grid.arms}
+    drawn = {arm: found for arm, found in bands.items() if found}
+    for arm, found in drawn.items():
+        look = looks[arm]
+        epochs, middle, low, high = zip(*found, strict=True)
+        axes.fill_between(epochs, low, high, color=look["color"], alpha=0.15, lw=0)
+        every = max(1, len(epochs) // 8)
+        axes.plot(
+            epochs, middle, label=arm, lw=1.3, markersize=3.5, markevery=every, **look
+        )
+    _zoom(axes, list(drawn.values()))
+    adorn(axes, "")
+
+
+def _zoom(axes: Axes, bands: Sequence[Sequence[Point]]) -> None:
+    """Lets the first quarter lie below the frame: arms differ at the end, if at all."""
+    last = max(point.epoch for found in bands for point in found)
+    late = [point for found in bands for point in found if point.epoch > last / 4]
+    low, high = min(p.least for p in late), max(p.greatest for p in late)
+    space = max(0.05 * (high - low), 0.1)
+    axes.set_ylim(low - space, high + space)
+
+
+def _epochs(grid: Grid, row: str) -> bool:
+    return any(one.epochs for arm in grid.arms for one in grid.cell(row, arm).records)
+
+
+def _fullest(panels: Sequence[Axes]) -> tuple[Axes]:
+    """The panel that shows most arms: the legend's."""
+    return (max(panels, key=lambda axes: len(axes.lines)),)

@@ -1,0 +1,220 @@
+"""What speaks for or against each claim: our value, and a sentence or two."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+
+from keras16.analysis import claims
+from keras16.analysis.cells import Cell, Grid
+from keras16.analysis.claims import Judgement
+from keras16.analysis.contrasts import Contrast
+from keras16.report.study import words
+from keras16.statistics import counts, equivalence
+
+MOST_ROWS = 4  # told one by one
+
+
+def verdict(judged: Judgement, grid: Grid) -> str:
+    """The verdict, and of how many rows it is where that is not all."""
+    planned = len(judged.claim.rows or grid.study.rows)
+    whole = len(judged.rows) == planned or judged.verdict == claims.TOO_FEW
+    scope = "" if whole else f" in {words.of(len(judged.rows), planned)} rows"
+    return f"{judged.verdict}{scope}"
+
+
+def ours(judged: Judgement, grid: Grid) -> str:
+    """Our own value beside the published one, such as "+0.02 points (...)"."""
+    return _OURS[judged.claim.kind](judged, grid)
+
+
+def sentences(judged: Judgement, grid: Grid) -> str:
+    """Why the verdict is what it is."""
+    if not judged.found.rows:
+        claim = judged.claim
+        return f"No pair of runs of {claim.arm} and {claim.against} so far."
+    found = _EVIDENCE[judged.claim.kind](judged, grid)
+    return " ".join(each for each in found if each)
+
+
+def _difference(judged: Judgement, grid: Grid) -> str:
+    pooled = judged.found.pooled
+    if pooled.mean is None:
+        return words.NOTHING
+    return f"{words.difference(pooled)} points"
+
+
+def _times(judged: Judgement, grid: Grid) -> str:
+    typical = typical_ratio(judged.found.rows)
+    return words.NOTHING if typical is None else f"{typical:.3g} times as fast"
+
+
+def _bytes(judged: Judgement, grid: Grid) -> str:
+    shares = [row.weight_share for row in judged.found.rows if row.weight_share]
+    if not shares:
+        return words.NOTHING
+    low, high = (f"{100 * each:.1f}" for each in (min(shares), max(shares)))
+    return f"{low} %" if low == high else f"{low} to {high} %"
+
+
+def _rate(judged: Judgement, grid: Grid) -> str:
+    cells = _cells(judged, grid)
+    runs = sum(len(cell.records) for cell in cells)
+    if not runs:
+        return words.NOTHING
+    return f"{words.of(sum(cell.diverged for cell in cells), runs)} diverged"
+
+
+def _of_equivalence(judged: Judgement, grid: Grid) -> list[str]:
+    margin = f"{100 * grid.study.margin:g} points"
+    good = judged.rows_of(claims.CONFIRMED)
+    rows = words.of(len(good), len(judged.rows))
+    return [
+        f"Equivalent within {margin} in {rows} rows (two one-sided tests, Holm), "
+        f"{words.many(judged.found.differences, 'pair')}.",
+        _pooled(judged),
+        _against(judged),
+        _failed(judged),
+        _more_seeds(judged, grid),
+    ]
+
+
+def _of_superiority(judged: Judgement, grid: Grid) -> list[str]:
+    good = judged.rows_of(claims.CONFIRMED)
+    rows = words.of(len(good), len(judged.rows))
+    return [
+        f"More accurate in {rows} rows (one-sided paired t test, Holm), "
+        f"{words.many(judged.found.differences, 'pair')}.",
+        _pooled(judged),
+        _against(judged),
+        _failed(judged),
+    ]
+
+
+def _of_speed(judged: Judgement, grid: Grid) -> list[str]:
+    limit = judged.claim.bound or 1.0
+    good = judged.rows_of(claims.CONFIRMED)
+    timed = [row for row in judged.found.rows if row.ratio]
+    alone = all(row.timed_alone for row in timed)
+    return [
+        f"More than {limit:g} times as fast in {words.of(len(good), len(judged.rows))} "
+        "rows (t test of paired epoch times, Holm).",
+        _ratios(timed),
+        ""
+        if alone
+        else "The runs shared their machine, so these times decide nothing.",
+    ]
+
+
+def _of_size(judged: Judgement, grid: Grid) -> list[str]:
+    claim = judged.claim
+    bound = claim.bound
+    limit = "less" if bound is None else f"at most {100 * bound:g} %"
+    return [
+        f"Weights at {claim.arm} take {_bytes(judged, grid)} of the bytes at "
+        f"{claim.against}; {limit} is claimed."
+    ]
+
+
+def _of_stability(judged: Judgement, grid: Grid) -> list[str]:
+    mine = _cells(judged, grid)
+    others = [grid.cell(row.row, row.against) for row in judged.found.rows]
+    return [
+        f"{judged.claim.arm}: {failures(mine)}.",
+        f"{judged.claim.against}: {failures(others)}.",
+        _failed(judged),
+    ]
+
+
+_OURS: dict[str, Callable[[Judgement, Grid], str]] = {
+    "equivalent": _difference,
+    "superior": _difference,
+    "faster": _times,
+    "smaller": _bytes,
+    "stable": _rate,
+}
+_EVIDENCE: dict[str, Callable[[Judgement, Grid], list[str]]] = {
+    "equivalent": _of_equivalence,
+    "superior": _of_superiority,
+    "faster": _of_speed,
+    "smaller": _of_size,
+    "stable": _of_stability,
+}
+
+
+def failures(cells: Sequence[Cell]) -> str:
+    """Such as "3 of 40 runs failed (3 diverged), 7.5 % (2.6 % to 20 %)"."""
+    runs = sum(len(cell.records) for cell in cells)
+    failed = sum(cell.failures for cell in cells)
+    diverged = sum(cell.diverged for cell in cells)
+    low, high = counts.rate_interval(failed, runs)
+    kinds = f" ({diverged} diverged)" if failed else ""
+    return (
+        f"{words.of(failed, runs)} runs failed{kinds}, 95 % interval of the rate "
+        f"{words.share(low)} to {words.share(high)}"
+    )
+
+
+def typical_ratio(rows: Sequence[Contrast]) -> float | None:
+    """The geometric mean of the rows' median ratios of epoch times."""
+    logs = [math.log(row.ratio.median) for row in rows if row.ratio]
+    return math.exp(statistics.fmean(logs)) if logs else None
+
+
+def _cells(judged: Judgement, grid: Grid) -> list[Cell]:
+    return [grid.cell(row.row, row.arm) for row in judged.found.rows]
+
+
+def _pooled(judged: Judgement) -> str:
+    pooled = judged.found.pooled
+    if pooled.mean is None:
+        return "No pair of runs finished."
+    over = f"over {words.many(pooled.count, 'row')}"
+    if pooled.low is None:
+        return f"Difference {over}: {words.points(pooled.mean)} points, one seed."
+    return f"Difference {over}: {words.difference(pooled)} points."
+
+
+def _against(judged: Judgement) -> str:
+    rows = judged.rows_of(claims.CONTRADICTED)
+    found = [f"{row.row} ({words.difference(row.difference)})" for row in rows]
+    return f"Against it: {words.listed(found)}." if found else ""
+
+
+def _failed(judged: Judgement) -> str:
+    """The pairs in which the arm alone did not finish."""
+    rows = [row for row in judged.found.rows if row.failed_alone]
+    if not rows:
+        return ""
+    found = [f"{row.row} ({words.of(row.failed_alone, row.pairs)})" for row in rows]
+    claim = judged.claim
+    return (
+        f"{claim.arm} failed where {claim.against} with the same seed did not: "
+        f"{words.listed(found)}."
+    )
+
+
+def _ratios(timed: Sequence[Contrast]) -> str:
+    """Each row's ratio of times, or of many rows the ends."""
+    if not timed:
+        return "No pair was timed on one machine."
+    ordered = sorted(timed, key=lambda row: row.ratio.median if row.ratio else 0.0)
+    shown = ordered if len(ordered) <= MOST_ROWS else (ordered[0], ordered[-1])
+    values = [f"{row.row} {words.ratio(row.ratio)}" for row in shown]
+    if len(shown) < len(ordered):
+        return f"From {values[0]} to {values[1]} times."
+    return f"{words.listed(values)} times."
+
+
+def _more_seeds(judged: Judgement, grid: Grid) -> str:
+    """How many seeds would do where there are too few, for the widest row."""
+    rows = judged.rows_of(claims.TOO_FEW)
+    if any(len(row.differences) < claims.LEAST_PAIRS for row in rows):
+        return f"At least {claims.LEAST_PAIRS} seeds are needed."
+    margin = grid.study.margin
+    wanted = [equivalence.pairs_needed(r.difference.deviation, margin) for r in rows]
+    if not rows or None in wanted:
+        return ""
+    most = max(each for each in wanted if each is not None)
+    return f"With the spread seen so far, about {most} seeds would tell."

@@ -1,0 +1,46 @@
+"""How a study is judged, in the report's own words."""
+
+from __future__ import annotations
+
+from keras16.analysis import claims
+from keras16.analysis.cells import Grid
+from keras16.report.study.document import Block, Bullets, Heading
+
+
+def blocks(grid: Grid) -> list[Block]:
+    """The section that says what was tested and what each verdict means."""
+    margin = f"{100 * grid.study.margin:g} points"
+    return [
+        Heading("How it was judged"),
+        Bullets(
+            (
+                f"The margin of {margin} was fixed in the study before the runs. Arms "
+                "are paired: the same initial weights and the same order of the data.",
+                "Differences: mean and 95 % interval by Student's t over paired seeds; "
+                "a pair counts where both runs finished. All rows: random effects "
+                "(Paule and Mandel), interval of Hartung and Knapp.",
+                "Equivalent: two one-sided paired t tests against the margin; "
+                "superior: a one-sided paired t test; both with Holm's correction over "
+                "the rows. Where all differences are equal, n pairs are worth a sign "
+                "test, 2^-n.",
+                "McNemar (exact): a test example counts once, for the arm that gets it "
+                "right with more of the seeds. It asks whether these nets differ, not "
+                "whether other seeds would.",
+                "Failures: Fisher's exact test of the rates. A run that diverges where "
+                "its pair finishes speaks against equivalence: one is enough to leave "
+                "it unconfirmed, and more of them than chance has (sign test) "
+                "contradict it.",
+                "A claim is confirmed where every row that was run confirms it at 5 %; "
+                "contradicted where a row's interval, corrected, or that over all rows "
+                "lies wholly beyond the margin (superior: below 0); too few seeds to "
+                f"say with fewer than {claims.LEAST_PAIRS} pairs, or where a "
+                "difference of exactly 0 with this spread would not have been "
+                "confirmed; else not confirmed.",
+                "Faster: t tests of the logarithms of paired ratios of epoch times, of "
+                "runs that had the machine to themselves. Smaller: bytes of the "
+                "weights, which no seed changes. Stable: no run diverges, in enough "
+                f"runs that a rate above {100 * claims.HIGHEST_RATE:g} % would have "
+                "been seen.",
+            )
+        ),
+    ]

@@ -1,0 +1,75 @@
+"""Equivalence within a margin: two one-sided tests, and how many pairs they need."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from keras16.statistics.pairs import (
+    difference,
+    has_no_spread,
+    p_above,
+    p_below,
+    quantile,
+)
+
+LEVEL = 0.05  # of every test
+POWER = 0.8  # wanted of a number of pairs
+_MOST_PAIRS = 1000  # more than anybody trains
+
+
+def p_equivalent(values: Sequence[float], margin: float) -> float:
+    """The p-value of "the mean difference is the margin or more", either way.
+
+    Two one-sided paired t tests; where all differences are equal, sign tests
+    (`pairs.p_above`).
+
+    Source: Schuirmann, J. Pharmacokinet. Biopharm. 15 (1987), 657.
+
+    Args:
+        values: Paired differences.
+        margin: Positive; differences below it count as none.
+
+    Returns:
+        In [0, 1]; the means are equivalent where it is at most 0.05. 1 of no pairs.
+    """
+    if len(values) < 2 or has_no_spread(values):
+        return max(p_above(values, -margin), p_below(values, margin))
+    import numpy as np
+    from statsmodels.stats.weightstats import ttost_paired
+
+    zeros = np.zeros(len(values))
+    return float(ttost_paired(np.asarray(values), zeros, -margin, margin)[0])
+
+
+def p_at_best(values: Sequence[float], margin: float) -> float:
+    """What `p_equivalent` would be, had the mean been exactly 0 with this spread.
+
+    Where even that does not confirm equivalence, no mean could have: there are too
+    few pairs for the spread.
+    """
+    found = difference(values)
+    if found.mean is None:
+        return 1.0
+    return p_equivalent([value - found.mean for value in values], margin)
+
+
+def pairs_needed(deviation: float | None, margin: float) -> int | None:
+    """The pairs that confirm equivalence in four studies of five, were there none.
+
+    Source: Chow, Shao, Wang, Sample Size Calculations in Clinical Research (2nd
+    edition, 2008), section 3.1.3, with Student's quantiles for the normal ones.
+
+    Args:
+        deviation: Of the paired differences.
+        margin: Positive, in the same unit.
+
+    Returns:
+        3 at least; None where the deviation is unknown or a thousand don't do.
+    """
+    if deviation is None:
+        return None
+    for count in range(3, _MOST_PAIRS + 1):
+        quantiles = quantile(1 - LEVEL, count) + quantile((1 + POWER) / 2, count)
+        if quantiles * deviation <= margin * count**0.5:
+            return count
+    return None
