@@ -140,15 +140,14 @@ def test_the_command_goes_on_after_a_failure_and_writes_its_table(
 ):
     found = {"side": 32, "parameters": 5000, "error": 0.01, "own_error": 0.02}
     found["weights_error"] = 0.005
-    rows_of(monkeypatch, **found, tensors=1234, reloads=True, seconds=2.4)
+    rows_of(monkeypatch, **found, examples=128, tensors=1234, reloads=True, seconds=2.4)
     output = tmp_path / "table.md"
     done = run("--names", "VGG16,Xception,VGG19", "--output", str(output))
     assert done.exit_code == 1
     assert "VGG16" in done.stdout
     lines = output.read_text().splitlines()
-    assert (
-        "| VGG16 | 32 | 5,000 | 1.00% | 0.50% | 2.00% | 0 of 1,234 | yes | 2 |" in lines
-    )
+    cells = "32 | 5,000 | 1.00% | 0.50% | 2.00% | 128 | 0 of 1,234 | yes | 2"
+    assert f"| VGG16 | {cells} |" in lines
     assert any("Xception" in line and "too large" in line for line in lines)
     assert "| VGG19 |" in output.read_text()
     done = run("--names", "VGG16", "--json")
