@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         regularizers,
     )
     from keras16.audit import audit
+    from keras16.comparison import compare
     from keras16.convert import convert
     from keras16.precision import use
     from keras16.study import Run
@@ -38,6 +39,7 @@ PUBLIC = {
     "Run": "keras16.study",
     "audit": "keras16.audit",
     "callbacks": "keras16.callbacks",
+    "compare": "keras16.comparison",
     "constraints": "keras16.constraints",
     "convert": "keras16.convert",
     "fit": "keras16.training",
@@ -55,6 +57,7 @@ __all__ = [
     "__version__",
     "audit",
     "callbacks",
+    "compare",
     "constraints",
     "convert",
     "fit",

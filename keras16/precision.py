@@ -68,6 +68,8 @@ TABLE = {
     )
 }
 
+# What a user has to choose from, before anything is known of the machine.
+COMPARED = ("16", "32", "mixed")
 ALIASES = {
     "float16": "16",
     "fp16": "16",

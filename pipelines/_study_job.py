@@ -8,8 +8,6 @@ import shutil
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from keras16 import results, store
 from keras16.errors import UserError
 from keras16.execution import pool, sizes
@@ -20,6 +18,7 @@ from keras16.results import Record
 from keras16.study import Study
 
 from . import _study_progress
+from ._output import say
 
 if TYPE_CHECKING:
     from ._stopping import StopOnSignal
@@ -147,12 +146,12 @@ class Job:
         if stop.event.is_set():
             return stop.exit_code
         if self.tracked.problem:
-            self._say(self.tracked.problem)
+            say(self.tracked.problem)
         return 1 if self.tracked.problem else 0
 
     def _say(self, line: str) -> None:
         if not self.quiet:
-            click.echo(f"keras16: {line}", err=True)
+            say(line)
 
 
 def from_ledger(study: Study, scaled: Study) -> Sequence[Record]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import math
 import pathlib
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from keras16.study import Run
 
 from . import _model_file, _progress
 from ._options import json_option, run_options, tracking_uri_option
+from ._output import plain, say
 from ._quiet import import_tensorflow, results_only
 from ._stopping import StopOnSignal
 from ._table import rendered
@@ -269,19 +269,3 @@ class Recorder:
     def monitored(self, observation: Observation) -> None:
         """The monitor has seen a step."""
         self.job.tracked.monitored(observation)
-
-
-def say(line: str) -> None:
-    """One line to the user, on standard error."""
-    click.echo(f"keras16: {' '.join(line.split())}", err=True)
-
-
-def plain(value: Any) -> Any:
-    """The value with None for NaN and infinity, which JSON has no words for."""
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

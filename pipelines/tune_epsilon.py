@@ -15,6 +15,7 @@ from keras16.errors import UserError
 from keras16.study import Run, short_name
 
 from ._options import Number, json_option, run_options, tracking_uri_option
+from ._output import say
 from ._quiet import (
     LEVEL,
     import_tensorflow,
@@ -285,8 +286,3 @@ class Job:
         except OSError as error:
             self.problem = f"{self.figure} can't be written: {error.strerror or error}."
             say(self.problem)
-
-
-def say(line: str) -> None:
-    """One line to the user, on standard error."""
-    click.echo(f"keras16: {' '.join(line.split())}", err=True)

@@ -62,7 +62,7 @@ LAYERS = (
     {"assembly"},
     {"training"},
     {"benchmark", "execution", "tuning"},
-    {"doctor"},
+    {"comparison", "doctor"},
     {"report"},
     {"tracking"},
     {"pipelines"},

@@ -16,7 +16,8 @@ ASIDE = frozenset(
         "applications.py",
         "benchmark",
         "cli.py",
-        "comparison.py",
+        "analysis",
+        "comparison",
         "coverage.py",
         "doctor",
         "exactness",
@@ -25,13 +26,11 @@ ASIDE = frozenset(
         "report",
         "results.py",
         "statistics",
-        "statistics.py",
         "store.py",
         "study.py",
         "sweep.py",
         "tolerance",
         "tracking",
-        "tracking.py",
         "tuning.py",
     }
 )

@@ -103,6 +103,11 @@ class TrackedStudy:
         """
         self._try(lambda: self._reported(summary, folder))
 
+    def said(self, sentence: str) -> None:
+        """What the study comes to, as the parent's description."""
+        note = {"mlflow.note.content": f"{self._study.question}\n\n{sentence}"}
+        self._try(lambda: _client.log_tags(self._client, self.parent_id, note))
+
     def close(self) -> None:
         """The study's process ends; what waits is tried once more."""
         if self._waiting:

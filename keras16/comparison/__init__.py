@@ -1,0 +1,7 @@
+"""`compare`: which precision to use for a net of one's own, and why."""
+
+from keras16.comparison.job import compare
+from keras16.comparison.probe import Probe
+from keras16.comparison.verdict import Comparison, Row
+
+__all__ = ["Comparison", "Probe", "Row", "compare"]

@@ -1,0 +1,137 @@
+"""What a precision costs, measured in a process of its own before any training.
+
+`python -m keras16.comparison.probe` reads the fields of a run from standard input and
+tells a JSON object in its last line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+import time
+from typing import Any
+
+from keras16 import user_code
+from keras16.errors import UserError
+from keras16.execution.environment import for_child
+from keras16.study import Run
+
+SECONDS = 2.0  # of steps that are timed
+
+
+@dataclasses.dataclass(frozen=True)
+class Probe:
+    """One precision before it is trained.
+
+    Attributes:
+        precision: Its name.
+        wide_tensors, tensors: Of the audited training step.
+        epoch_seconds: By the steps that were timed.
+        compile_seconds: Tracing and compiling a step and a prediction.
+        weight_bytes, optimizer_bytes, peak_memory_bytes: As in `training.Result`.
+        problem: Why it could not be measured, in one line; "" where it could.
+    """
+
+    precision: str
+    wide_tensors: int = 0
+    tensors: int = 0
+    epoch_seconds: float = 0.0
+    compile_seconds: float = 0.0
+    weight_bytes: int = 0
+    optimizer_bytes: int = 0
+    peak_memory_bytes: int = 0
+    problem: str = ""
+
+
+def probe(run: Run) -> Probe:
+    """Measures a run's step in another process.
+
+    Raises:
+        UserError: It can't be started as it was asked for.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", __name__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=for_child(),
+    )
+    try:
+        out, err = process.communicate(json.dumps(run.fields()))
+    except BaseException:  # Ctrl-C: the process must not go on alone
+        process.kill()
+        process.communicate()
+        raise
+    lines = out.strip().splitlines()
+    told = json.loads(lines[-1]) if lines else {}
+    if "refused" in told:
+        raise UserError(told["refused"])
+    if "problem" in told or not told:
+        why = told.get("problem") or _last(err) or f"code {process.returncode}"
+        return Probe(run.precision, problem=why)
+    return Probe(run.precision, **told)
+
+
+def _last(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else ""
+
+
+def measured(run: Run) -> dict[str, Any]:
+    """The fields of `Probe`, measured in this process."""
+    from keras16 import measure, training
+    from keras16.audit import audit
+
+    prepared = training.prepare(run)
+    loop = prepared.loop()
+    began = time.perf_counter()
+    loop.train(*prepared.order(1, steps=1))
+    loop.predict(prepared.batch[0][:1], prepared.batch_size)
+    compile_seconds = time.perf_counter() - began
+    step_seconds = _step_seconds(prepared, loop)
+    # Before the audit, whose trace takes memory that no training does.
+    peak = measure.peak_memory_bytes()
+    report = audit(prepared.model, *prepared.batch)
+    return {
+        "wide_tensors": report.wide_tensors,
+        "tensors": report.tensors,
+        "epoch_seconds": step_seconds * prepared.steps_per_epoch,
+        "compile_seconds": compile_seconds,
+        "weight_bytes": measure.weight_bytes(prepared.model),
+        "optimizer_bytes": measure.optimizer_bytes(prepared.model.optimizer),
+        "peak_memory_bytes": peak,
+    }
+
+
+def _step_seconds(prepared: Any, loop: Any) -> float:
+    """Seconds of a step, over some seconds of them or an epoch."""
+    steps = 1
+    while True:
+        order = prepared.order(1, steps=steps)
+        began = time.perf_counter()
+        done = loop.train(*order)
+        seconds = time.perf_counter() - began
+        if seconds >= SECONDS / 2 or steps >= prepared.steps_per_epoch or not done:
+            return seconds / max(done, 1)
+        wanted = max(2 * steps, int(steps * SECONDS / max(seconds, 1e-4)))
+        steps = min(wanted, prepared.steps_per_epoch)
+
+
+def main() -> None:
+    """Measures the run that standard input describes."""
+    out = sys.stdout
+    sys.stdout = sys.stderr  # what libraries print
+    try:
+        told = measured(Run(**json.load(sys.stdin)))
+    except UserError as error:
+        told = {"refused": str(error)}
+    except Exception as error:  # of any kind: the other precisions go on
+        told = {"problem": user_code.reason(error)}
+    print(json.dumps(told), file=out)
+
+
+if __name__ == "__main__":
+    main()
