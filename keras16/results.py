@@ -202,7 +202,7 @@ def _prefixed(line: Mapping[str, str], prefix: str) -> dict[str, str]:
 def _typed(kind: type, line: Mapping[str, str]) -> dict[str, Any]:
     """The values of a line that are fields of a dataclass, in their types."""
     hints = get_type_hints(kind)
-    wanted = {f.name for f in dataclasses.fields(kind)} - set(_NESTED)
+    wanted = {f.name for f in dataclasses.fields(kind)}
     return {k: _value(hints[k], line[k]) for k in line if k in wanted}
 
 

@@ -182,6 +182,19 @@ def test_one_row_beyond_the_margin_contradicts():
     assert others.verdict == claims.CONFIRMED
 
 
+def test_rows_that_tell_little_alone_contradict_together():
+    plan = synthetic.study(rows=12, seeds=3)
+    found = synthetic.records(plan, {"16": -0.01}, 0.002, examples=20_000)
+    judgement = judged(plan, found, "equivalent")
+    assert judgement.rows_of(claims.CONTRADICTED) == []
+    assert judgement.found.pooled.high < -plan.margin
+    assert judgement.verdict == claims.CONTRADICTED
+    found = synthetic.records(plan, {"16": -0.003}, 0.002, examples=20_000)
+    judgement = judged(plan, found, "superior")
+    assert judgement.rows_of(claims.CONTRADICTED) == []
+    assert judgement.verdict == claims.CONTRADICTED
+
+
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_two_seeds_are_too_few(seeds):
     plan = synthetic.study(seeds=seeds)

@@ -25,7 +25,7 @@ RECORD = results.Record(
     row="dnn, Adam",
     arm="16",
     pair=3,
-    run=Run(model="dnn", seed=3, epsilon=1e-7, nesterov=True),
+    run=Run(model="dnn", seed=3, epsilon=1e-7, nesterov=True, epochs=3),
     status="finished",
     test_accuracy=0.1 + 0.2,
     correct=results.packed(np.arange(100) % 3 == 0),
