@@ -250,6 +250,13 @@ def test_evidence_of_failures():
         "16-plain failed where 32 with the same seed did not: cnn, Adam (2 of 4), "
         "resnet14 (2 of 4) and resnet20 (2 of 4)."
     ) in why
+    one = synthetic.study(rows=1, arms=ARMS, seeds=6)
+    found = [
+        synthetic.failed(r) if r.arm == "16-plain" else r
+        for r in synthetic.records(one)
+    ]
+    _, why = told("equivalent", found, one, arm="16-plain")
+    assert "Against it: cnn, Adam (no pair finished)." in why
     ours, why = told("stable", some_failed(), arm="16-plain")
     assert ours == "3 of 12 diverged"
     assert why.startswith("16-plain: 6 of 12 runs failed (3 diverged), 95 % interval")

@@ -184,7 +184,12 @@ def _pooled(judged: Judgement) -> str:
 
 def _against(judged: Judgement) -> str:
     rows = judged.rows_of(claims.CONTRADICTED)
-    found = [f"{row.row} ({words.difference(row.difference)})" for row in rows]
+    found = [
+        f"{row.row} ({words.difference(row.difference)})"
+        if row.differences
+        else f"{row.row} (no pair finished)"
+        for row in rows
+    ]
     return f"Against it: {words.listed(found)}." if found else ""
 
 
