@@ -175,7 +175,7 @@ def _record(
 ) -> Record:
     prefixes = {name: _prefixed(line, f"{name}.") for name in ("run", "fingerprint")}
     return Record(
-        **_typed(Record, line),
+        **_typed(Record, {k: v for k, v in line.items() if k not in _NESTED}),
         run=Run(**_typed(Run, prefixes["run"])),
         fingerprint=prefixes["fingerprint"],
         epochs=tuple(epochs.get(tuple(line[name] for name in _KEY), ())),
@@ -202,8 +202,8 @@ def _prefixed(line: Mapping[str, str], prefix: str) -> dict[str, str]:
 def _typed(kind: type, line: Mapping[str, str]) -> dict[str, Any]:
     """The values of a line that are fields of a dataclass, in their types."""
     hints = get_type_hints(kind)
-    wanted = {f.name for f in dataclasses.fields(kind)}
-    return {k: _value(hints[k], line[k]) for k in line if k in wanted}
+    names = {field.name for field in dataclasses.fields(kind)}
+    return {k: _value(hints[k], text) for k, text in line.items() if k in names}
 
 
 def _value(hint: Any, text: str) -> Any:

@@ -17,6 +17,7 @@ from keras16.audit import audit
 from keras16.convert import convert
 
 CLASSES = 10
+MOST_EXAMPLES = 2048
 # Single values of attributes with which a training pass has no chance in it.
 NO_CHANCE = ("rate", "drop_path_rate")
 
@@ -38,6 +39,7 @@ class Row:
         tensors: Floating tensors in the compiled training step.
         wide: Those of them wider than 16 bits.
         reloads: Whether the saved twin gave the same predictions.
+        examples: Images that these errors were measured with.
         seconds: That it all took.
         problem: Why it could not be done, or "".
     """
@@ -48,6 +50,7 @@ class Row:
     error: float = float("nan")
     weights_error: float = float("nan")
     own_error: float = float("nan")
+    examples: int = 0
     tensors: int = 0
     wide: int = 0
     reloads: bool = False
@@ -61,14 +64,26 @@ class Row:
 
 
 def row(
-    name: str, *, examples: int = 128, audited: bool = True, reloaded: bool = True
+    name: str,
+    *,
+    examples: int = 128,
+    most: int = MOST_EXAMPLES,
+    bound: float = 0.1,
+    audited: bool = True,
+    reloaded: bool = True,
 ) -> Row:
     """Converts a model, compares it, audits its step, saves and loads it.
+
+    Deep random nets hang on their batch-norm statistics so much that those of a few
+    images are not enough to compare by: where the error is above the bound, it is
+    measured anew with four times as many.
 
     Args:
         name: Of keras.applications.
         examples: In the pass that sets the batch-norm statistics, and again in the
             comparison.
+        most: At most so many.
+        bound: Of the error.
         audited: Whether to trace the training step.
         reloaded: Whether to save and load the twin.
     """
@@ -77,13 +92,18 @@ def row(
     side = applications.smallest(name)
     model = applications.made(name, (side, side, 3), CLASSES)
     found: dict[str, Any] = {"side": side, "parameters": model.count_params()}
-    draws = np.random.default_rng(0)
-    first, second = (_images(draws, examples, side, model) for _ in range(2))
-    _set_statistics(model, first)
-    # The audit below sees the forward and backward pass as well.
-    twin = convert(model, "16", check=False)
-    exact, ours = _logits(model, second), _logits(twin, second)
-    found["error"] = _relative(exact, ours)
+    while True:
+        draws = np.random.default_rng(0)
+        first, second = (_images(draws, examples, side, model) for _ in range(2))
+        _set_statistics(model, first)
+        # The audit below sees the forward and backward pass as well.
+        twin = convert(model, "16", check=False)
+        exact, ours = _logits(model, second), _logits(twin, second)
+        error = _relative(exact, ours)
+        if error <= bound or examples * 4 > most:
+            break
+        examples *= 4
+    found |= {"error": error, "examples": examples}
     rounded = _logits(convert(twin, "32"), second)
     found["weights_error"] = _relative(exact, rounded)
     if reloaded:

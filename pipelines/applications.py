@@ -25,6 +25,7 @@ TITLES = (
     "error",
     "weights alone",
     "own statistics",
+    "images",
     "wide of tensors",
     "reloads",
     "seconds",
@@ -34,14 +35,16 @@ INTRODUCTION = """\
 
 Written by `keras16 applications --examples {examples} --output FILE`. Each model has
 random weights and the smallest square input that it accepts. One float32 pass over
-{examples} random images sets its batch-norm statistics; then `keras16.convert` makes
-its twin.
+random images sets its batch-norm statistics; then `keras16.convert` makes its twin.
 
 - **error**: mean absolute difference of the twin's logits from the original's, as a
   share of their spread over other images (dropout off).
 - **weights alone**: the same of a float32 model with the twin's weights. Random nets
   magnify any rounding: of a deep one, no 16-bit weights give the same logits.
 - **own statistics**: the same, the twin's statistics set by a pass of its own.
+- **images**: in the pass and in the comparison: {examples}, and as long as the error is
+  above 10 % four times as many, up to 2,048. Deep random nets hang on their statistics
+  so much that those of a few images are not enough to compare by.
 - **wide of tensors**: floating tensors of the compiled training step (Adam, sparse
   categorical cross-entropy, accuracy) wider than 16 bits.
 - **reloads**: saved and loaded, the twin gives the very same logits.
@@ -72,7 +75,8 @@ its twin.
     type=click.IntRange(min=2),
     default=128,
     show_default=True,
-    help="Images in each pass.",
+    help="Images in each pass, to begin with: four times as many, up to 2,048, as long "
+    "as the error is above the bound.",
 )
 @json_option
 def command(
@@ -97,7 +101,7 @@ def command(
     rows = []
     with results_only():
         for name in chosen:
-            rows.append(_row_of_a_process(name, examples))
+            rows.append(_row_of_a_process(name, examples, bound))
             click.echo(_line(rows[-1], bound), err=True)
             if output is not None:  # after each: a long sweep may be interrupted
                 output.write_text(markdown(rows, examples))
@@ -118,7 +122,7 @@ def _chosen(names: str | None) -> list[str]:
     return chosen
 
 
-def _row_of_a_process(name: str, examples: int) -> Row:
+def _row_of_a_process(name: str, examples: int, bound: float) -> Row:
     """The row, from a process of its own: TensorFlow keeps the graphs it has traced.
 
     Twenty models in one process held 22 GB.
@@ -128,19 +132,19 @@ def _row_of_a_process(name: str, examples: int) -> Row:
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(1, context) as process:
         try:
-            return process.submit(_row, name, examples).result()
+            return process.submit(_row, name, examples, bound).result()
         except concurrent.futures.process.BrokenProcessPool:
             return Row(name, problem="its process was ended: is there enough memory?")
 
 
-def _row(name: str, examples: int) -> Row:
+def _row(name: str, examples: int, bound: float) -> Row:
     """The row of a model; one of nothing but the problem where it fails."""
     with results_only():
         import_tensorflow()
         from keras16 import sweep, user_code
 
         try:
-            return sweep.row(name, examples=examples)
+            return sweep.row(name, examples=examples, bound=bound)
         except Exception as error:  # of any kind: the others are tried all the same
             return sweep.Row(name, problem=user_code.reason(error))
 
@@ -153,7 +157,7 @@ def _line(row: Row, bound: float) -> str:
 def cells(row: Row) -> tuple[str, ...]:
     """A row of the table, as text."""
     if row.problem:
-        return (row.name, *("",) * 5, row.problem, "", "")
+        return (row.name, *("",) * 6, row.problem, "", "")
     return (
         row.name,
         str(row.side),
@@ -161,6 +165,7 @@ def cells(row: Row) -> tuple[str, ...]:
         f"{row.error:.2%}",
         f"{row.weights_error:.2%}",
         f"{row.own_error:.2%}",
+        f"{row.examples:,}",
         f"{row.wide} of {row.tensors:,}",
         "yes" if row.reloads else "no",
         f"{row.seconds:.0f}",

@@ -53,12 +53,12 @@ def scale_options(function: Any) -> Any:
         click.option(
             "--epochs",
             type=click.IntRange(min=1),
-            help="Of every run, instead of its own.",
+            help="Of every run, instead of the study's.",
         ),
         click.option(
             "--seeds",
             type=click.IntRange(min=1),
-            help="Of every row and arm, likewise.",
+            help="Of every row and arm, instead of the study's.",
         ),
     ):
         function = option(function)

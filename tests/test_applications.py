@@ -77,6 +77,12 @@ def test_a_row_is_audited_and_saved():
     assert not sweep.Row("VGG16", problem="no memory").passes(1)
 
 
+def test_more_images_are_taken_where_the_error_is_above_the_bound():
+    quick = {"examples": 2, "most": 8, "audited": False, "reloaded": False}
+    assert sweep.row("VGG16", bound=0.1, **quick).examples == 2
+    assert sweep.row("VGG16", bound=0.0, **quick).examples == 8
+
+
 def test_small_images_are_enlarged():
     keras.utils.set_random_seed(0)
     model = applications.build("MobileNetV3Small", (28, 28, 1), 4)
@@ -111,7 +117,7 @@ def run(*arguments):
 
 
 def rows_of(monkeypatch, **found):
-    def row(name, examples):
+    def row(name, examples, bound):
         if name == "Xception":
             raise MemoryError("too large")
         return sweep.Row(name, **found)
@@ -124,7 +130,7 @@ def rows_of(monkeypatch, **found):
 
 def test_every_row_comes_from_a_process_of_its_own():
     module = sys.modules[load("applications").command.callback.__module__]
-    row = module._row_of_a_process("NoSuchNet", 8)
+    row = module._row_of_a_process("NoSuchNet", 8, 0.1)
     assert row.name == "NoSuchNet"
     assert "NoSuchNet" in row.problem
 
@@ -134,15 +140,14 @@ def test_the_command_goes_on_after_a_failure_and_writes_its_table(
 ):
     found = {"side": 32, "parameters": 5000, "error": 0.01, "own_error": 0.02}
     found["weights_error"] = 0.005
-    rows_of(monkeypatch, **found, tensors=1234, reloads=True, seconds=2.4)
+    rows_of(monkeypatch, **found, examples=128, tensors=1234, reloads=True, seconds=2.4)
     output = tmp_path / "table.md"
     done = run("--names", "VGG16,Xception,VGG19", "--output", str(output))
     assert done.exit_code == 1
     assert "VGG16" in done.stdout
     lines = output.read_text().splitlines()
-    assert (
-        "| VGG16 | 32 | 5,000 | 1.00% | 0.50% | 2.00% | 0 of 1,234 | yes | 2 |" in lines
-    )
+    cells = "32 | 5,000 | 1.00% | 0.50% | 2.00% | 128 | 0 of 1,234 | yes | 2"
+    assert f"| VGG16 | {cells} |" in lines
     assert any("Xception" in line and "too large" in line for line in lines)
     assert "| VGG19 |" in output.read_text()
     done = run("--names", "VGG16", "--json")

@@ -308,3 +308,38 @@ def test_a_model_of_raw_pixels_gets_them_raw(tmp_path):
     again = prepared(model=str(tmp_path / "net.keras"))
     assert [layer.name for layer in again.model.layers].count("standardize") == 1
     np.testing.assert_array_equal(logits(again), expected)
+
+
+# --- The kind of batch normalization
+
+
+@pytest.mark.parametrize(
+    ("precision", "batch_norm", "dtype", "pure"),
+    [
+        ("16", "stock", "float32", False),
+        ("16", "plain", "float16", True),
+        ("16-plain", "keras16", "float16", True),
+        ("32", "stock", "float32", False),
+    ],
+)
+def test_batch_normalization_is_the_one_asked_for(precision, batch_norm, dtype, pure):
+    ready = prepared(precision=precision, batch_norm=batch_norm)
+    names = {
+        "stock": "BatchNormalization",
+        "plain": "PlainBatchNormalization",
+        "keras16": "BatchNormalization",
+    }
+    (norm,) = (x for x in ready.model._flatten_layers() if x.name == "norm_1")
+    assert type(norm).__name__ == names[batch_norm]
+    assert type(norm).__module__.startswith("keras.") == (batch_norm == "stock")
+    assert str(norm.gamma.dtype) == dtype
+    others = [v for v in ready.model.variables if "norm" not in v.path]
+    floats = {str(v.dtype) for v in others if "float" in str(v.dtype)}
+    assert floats == {"float32" if precision == "32" else "float16"}
+    assert audit(ready.model, *ready.batch).pure == pure
+
+
+def test_label_smoothing_changes_the_loss_and_stays_pure():
+    ready = prepared(model="dnn", label_smoothing=0.1)
+    assert ready.model.loss.label_smoothing == 0.1
+    assert audit(ready.model, *ready.batch).pure

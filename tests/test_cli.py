@@ -22,6 +22,7 @@ from keras16.study import Run
 ROOT = pathlib.Path(__file__).parents[1]
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 COMMANDS = cli.cli.list_commands(None)
+OF_STUDY = [f"study {name}" for name in ("list", "report", "run", "status")]
 EXTRAS = {
     "tracking_uri",
     "experiment",
@@ -111,10 +112,10 @@ def train(monkeypatch, tmp_path):
 # Help and version
 
 
-@pytest.mark.parametrize("command", ["", *COMMANDS])
+@pytest.mark.parametrize("command", ["", *COMMANDS, *OF_STUDY])
 def test_help_page_is_golden(command):
     page = invoke(*command.split(), "--help")
-    golden = GOLDEN / f"{command or 'keras16'}.txt"
+    golden = GOLDEN / f"{command.replace(' ', '_') or 'keras16'}.txt"
     if os.environ.get("KERAS16_WRITE_GOLDEN"):
         golden.write_text(page.output)
     assert page.exit_code == 0
@@ -122,8 +123,9 @@ def test_help_page_is_golden(command):
 
 
 def test_every_command_shows_an_example():
-    for command in COMMANDS:
-        assert f"Example:\n    keras16 {command}" in invoke(command, "--help").output
+    for command in (*COMMANDS, *OF_STUDY):
+        page = invoke(*command.split(), "--help").output
+        assert f"Example:\n    keras16 {command}" in page
 
 
 def test_every_file_of_pipelines_is_a_command():
@@ -229,7 +231,7 @@ def test_options_reach_the_run(train):
         (["train", "--optimizer"], "adam", {"adam", "adamax", "adamw"}),
         (["train", "--model"], "resnet2", {"resnet20"}),
         (["train", "--dataset"], "mnist", {"mnist", "mnist5k"}),
-        (["train"], "--batch", {"--batch-size"}),
+        (["train"], "--batch-s", {"--batch-size"}),
         (["bench", "--optimizer"], "s", {"sgd"}),
         (["bench", "--models"], "resnet2", {"resnet20"}),
         ([], "a", {"applications", "audit"}),

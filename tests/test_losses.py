@@ -566,3 +566,22 @@ def test_fit_with_class_weights_saves_and_loads(tmp_path):
     np.testing.assert_array_equal(
         loaded.predict(x, verbose=0), model.predict(x, verbose=0)
     )
+
+
+@BOTH
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_smoothed_crossentropy_is_the_definition_for_class_ids(dtype, is_compiled):
+    random = np.random.default_rng(0)
+    logits = (random.normal(size=(64, 10)) * 8).astype(dtype)
+    ids = random.integers(0, 10, 64).astype("int32")
+    loss = losses.SmoothedCrossentropy(
+        from_logits=True, label_smoothing=0.1, dtype=dtype
+    )
+    z = logits.astype("float64")
+    log_p = z - np.logaddexp.reduce(z, axis=1, keepdims=True)
+    targets = 0.9 * np.eye(10)[ids] + 0.01
+    found = tf.function(loss, jit_compile=is_compiled)(ids, logits)
+    assert found.dtype == dtype
+    assert float(found) == pytest.approx(-(targets * log_p).sum(1).mean(), rel=2e-3)
+    again = losses.SmoothedCrossentropy.from_config(loss.get_config())
+    assert float(again(ids[:, None], logits)) == pytest.approx(float(found), rel=2e-3)

@@ -7,7 +7,7 @@ import dataclasses
 import io
 from collections.abc import Sequence
 
-from keras16.training import Epoch
+from keras16.results import Epoch
 
 
 def to_csv(epochs: Sequence[Epoch]) -> str:

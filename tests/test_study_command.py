@@ -1,0 +1,134 @@
+"""`keras16 study` from the plan to the report, on a study of the user's own."""
+
+import json
+import pathlib
+
+import pytest
+from click.testing import CliRunner
+
+from keras16 import cli
+from keras16.execution.ledger import Ledger
+from pipelines import _recipes, _study_progress
+from pipelines.study import FOLDER
+
+OWN = """
+from keras16.study import Arm, Claim, Row, Run, Study
+
+STUDY = Study(
+    name="own",
+    title="A study of my own",
+    question="Does it work?",
+    run=Run(model="dnn", validation=0.9, batch_size=50, epochs=2),
+    rows=(Row(name="dnn", fields={}),),
+    arms=(
+        Arm(name="32", fields={"precision": "32"}),
+        Arm(name="huge", fields={"precision": "32", "optimizer": "sgd",
+                                 "learning_rate": 1e30}),
+    ),
+    seeds=1,
+    claims=(Claim(text="A huge step is stable.", source="nobody", kind="stable",
+                  arm="huge"),),
+)
+"""
+pytestmark = [
+    # MLflow's, at the first use of its tables.
+    pytest.mark.filterwarnings("ignore:.*noload.*:DeprecationWarning"),
+]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "own.py").write_text(OWN)
+    return tmp_path
+
+
+def study(*arguments):
+    return CliRunner().invoke(cli.cli, ["study", *arguments])
+
+
+def test_a_study_from_its_plan_to_its_report(folder):
+    before = json.loads(study("status", "own.py", "--json").output)
+    assert before == {
+        "study": "own",
+        "total": 2,
+        "finished": 0,
+        "failed": 0,
+        "running": 0,
+        "pending": 2,
+    }
+    ran = study("run", "own.py", "--epochs", "1")
+    assert ran.exit_code == 0, ran.output
+    assert "2 of 2 runs to train" in ran.stderr
+    assert "of disk" in ran.stderr
+    assert "dnn, huge, seed 0: failed: " in ran.stderr
+    assert "contradicted: A huge step is stable." in ran.stdout
+    page = folder / "mlruns/studies/own/own.html"
+    assert "A study of my own" in page.read_text()
+
+    again = study("run", "own.py", "--epochs", "1", "--json")
+    assert (again.exit_code, again.stderr) == (0, "")  # nothing is left to do
+    assert json.loads(again.stdout)["counts"]["finished"] == 1
+
+    after = study("status", "own.py")  # scaled as it was last run
+    assert after.output == (
+        "own: 2 runs: 1 finished, 1 failed, 0 running, 0 pending.\n"
+    )
+    csv = folder / "mlruns/studies/own/own.csv"
+    elsewhere = study("report", "own.py", "--from", str(csv), "--output", "there")
+    assert elsewhere.exit_code == 0, elsewhere.output
+    for name in ("own.md", "own.html", "own.tex", "own.csv"):
+        written = (folder / "there" / name).read_text()
+        assert written == (csv.parent / name).read_text()
+    entries = [Ledger(FOLDER / "runs").entry(p.run) for p in scaled().runs()]
+    assert not any(entry.checkpoint.exists() for entry in entries)
+    assert not any(entry.model.exists() for entry in entries)
+
+
+def scaled():
+    return _recipes.load("own.py").scaled(epochs=1)
+
+
+def test_the_list_has_every_study_and_each_loads():
+    found = json.loads(study("list", "--json").output)
+    assert [one["name"] for one in found] == _recipes.names()
+    for name in _recipes.names():
+        loaded = _recipes.load(name)
+        assert loaded.name == name
+        assert len({planned.run for planned in loaded.runs()}) == len(loaded.runs())
+        arms = {arm.name for arm in loaded.arms}
+        named = {loaded.baseline, *({loaded.control} - {""})}
+        for claim in loaded.claims:
+            named |= {claim.arm, claim.against}
+        assert named <= arms, named - arms
+        text = pathlib.Path(f"pipelines/studies/{name}.py").read_text()
+        assert f"keras16 study run {name}" in text
+    shown = study("list").output
+    assert all(name in shown for name in _recipes.names())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run", "smok"), "no study 'smok': did you mean 'smoke'? There are "),
+        (("run", "none.py"), "there is no file none.py"),
+        (("run", "smoke", "--models", "vgg16"), "study smoke has no 'vgg16'"),
+        (("run", "smoke", "--seeds", "0"), "--seeds"),
+        (("report", "smoke", "--from", "none.csv"), "can't be read"),
+        (("run", "empty.py"), "empty.py has no STUDY"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(folder, arguments, message):
+    (folder / "empty.py").write_text("")
+    found = study(*arguments)
+    assert found.exit_code == 2
+    assert message in found.stderr
+    assert len(found.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(40.4, "40 s"), (700, "12 min"), (12_600, "3.5 h")]
+)
+def test_durations_are_told_in_fitting_units(seconds, text):
+    assert _study_progress.duration(seconds) == text
