@@ -45,6 +45,12 @@ def test_a_cell_tells_of_its_runs():
     assert cell.timed_alone
 
 
+def test_what_a_crashed_run_left_is_no_result():
+    plan = synthetic.study(rows=1, seeds=1)
+    found = [dataclasses.replace(r, status="crashed") for r in synthetic.records(plan)]
+    assert cells.grid(plan, found).cell("cnn, Adam", "16").accuracy == (None, None)
+
+
 def test_an_empty_grid_has_cells_that_know_nothing():
     cell = cells.grid(synthetic.study(), []).cell("cnn, Adam", "16")
     assert cell.accuracy == (None, None)
@@ -201,6 +207,12 @@ def test_two_seeds_are_too_few(seeds):
     found = synthetic.records(plan, lead={"16": 0.01})
     for kind in "equivalent", "superior", "faster", "stable":
         assert judged(plan, found, kind).verdict == claims.TOO_FEW
+
+
+def test_one_failure_of_two_seeds_says_nothing():
+    plan = synthetic.study(rows=1, seeds=2)
+    found = failing(synthetic.records(plan), "16", {1})
+    assert judged(plan, found, "equivalent").verdict == claims.TOO_FEW
 
 
 @pytest.mark.parametrize(
