@@ -45,6 +45,12 @@ def test_a_cell_tells_of_its_runs():
     assert cell.timed_alone
 
 
+def test_what_a_crashed_run_left_is_no_result():
+    plan = synthetic.study(rows=1, seeds=1)
+    found = [dataclasses.replace(r, status="crashed") for r in synthetic.records(plan)]
+    assert cells.grid(plan, found).cell("cnn, Adam", "16").accuracy == (None, None)
+
+
 def test_an_empty_grid_has_cells_that_know_nothing():
     cell = cells.grid(synthetic.study(), []).cell("cnn, Adam", "16")
     assert cell.accuracy == (None, None)
@@ -182,12 +188,31 @@ def test_one_row_beyond_the_margin_contradicts():
     assert others.verdict == claims.CONFIRMED
 
 
+def test_rows_that_tell_little_alone_contradict_together():
+    plan = synthetic.study(rows=12, seeds=3)
+    found = synthetic.records(plan, {"16": -0.01}, 0.002, examples=20_000)
+    judgement = judged(plan, found, "equivalent")
+    assert judgement.rows_of(claims.CONTRADICTED) == []
+    assert judgement.found.pooled.high < -plan.margin
+    assert judgement.verdict == claims.CONTRADICTED
+    found = synthetic.records(plan, {"16": -0.003}, 0.002, examples=20_000)
+    judgement = judged(plan, found, "superior")
+    assert judgement.rows_of(claims.CONTRADICTED) == []
+    assert judgement.verdict == claims.CONTRADICTED
+
+
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_two_seeds_are_too_few(seeds):
     plan = synthetic.study(seeds=seeds)
     found = synthetic.records(plan, lead={"16": 0.01})
     for kind in "equivalent", "superior", "faster", "stable":
         assert judged(plan, found, kind).verdict == claims.TOO_FEW
+
+
+def test_one_failure_of_two_seeds_says_nothing():
+    plan = synthetic.study(rows=1, seeds=2)
+    found = failing(synthetic.records(plan), "16", {1})
+    assert judged(plan, found, "equivalent").verdict == claims.TOO_FEW
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,12 @@ def test_the_version_is_told_in_one_place():
     assert f"## {__version__} " in (ROOT / "CHANGELOG.md").read_text()
 
 
+def test_the_citation_is_of_this_version_and_licence():
+    lines = (ROOT / "CITATION.cff").read_text().splitlines()
+    assert f"version: {__version__}" in lines
+    assert f"license: {PROJECT['project']['license']}" in lines
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     """A wheel of a clean copy: what an earlier build left behind can't slip in."""

@@ -179,40 +179,70 @@ def test_a_single_row_is_its_own_estimate():
     assert several.pooled([[0.25]]) == pairs.Difference(1, 0.25)
 
 
-def test_rows_of_one_spread_are_pooled_by_hand():
-    # Means 1, 2, 6; variance of each mean 1: Paule and Mandel's estimate is the
-    # variance of the means less 1 = 6, and the error sqrt(7 / 3).
+def test_few_rows_are_averaged_by_hand():
+    # The variance of each mean is 1: sqrt(3) / 3, on 2 + 2 + 2 degrees of freedom.
     rows = [[m - 3**0.5, m, m + 3**0.5] for m in (1.0, 2.0, 6.0)]
     found = several.pooled(rows)
     assert found.mean == pytest.approx(3)
-    assert found.deviation == pytest.approx(math.sqrt(7 / 3), rel=1e-4)
-    half = stats.t.ppf(0.975, 2) * math.sqrt(7 / 3)
+    assert found.deviation == pytest.approx(math.sqrt(1 / 3))
+    half = stats.t.ppf(0.975, 6) * math.sqrt(1 / 3)
+    assert found.high - found.mean == pytest.approx(half)
+
+
+def test_many_rows_are_pooled_by_hand():
+    # Variance of each mean 1: Paule and Mandel's estimate is the variance of the
+    # means less 1 = 4, and the error sqrt(5 / 5).
+    rows = [[m - 3**0.5, m, m + 3**0.5] for m in (0.0, 1.0, 3.0, 5.0, 5.0 + 1 / 3)]
+    means = [sum(row) / 3 for row in rows]
+    found = several.pooled(rows)
+    assert found.mean == pytest.approx(np.mean(means))
+    error = math.sqrt(np.var(means, ddof=1) / 5)
+    assert found.deviation == pytest.approx(error, rel=1e-4)
+    half = stats.t.ppf(0.975, 4) * error
     assert found.high - found.mean == pytest.approx(half, rel=1e-4)
 
 
-def test_rows_that_agree_are_no_surer_than_their_spread():
-    rows = [[-1.0, 0.0, 1.0]] * 4
-    found = several.pooled(rows)
+@pytest.mark.parametrize("count", [4, 9])
+def test_rows_that_agree_are_no_surer_than_their_spread(count):
+    found = several.pooled([[-1.0, 0.0, 1.0]] * count)
     assert found.mean == pytest.approx(0)
-    assert found.deviation == pytest.approx(math.sqrt(1 / 3 / 4))
+    assert found.deviation == pytest.approx(math.sqrt(1 / 3 / count))
 
 
 def test_a_row_without_spread_has_not_all_the_weight():
-    rows = [[0.0, 0.0, 0.0], [0.9, 1.0, 1.1], [1.9, 2.0, 2.1]]
-    assert several.pooled(rows).mean == pytest.approx(1, abs=1e-6)
-    assert several.pooled([[0.0], [0.002], [0.004]]).mean == pytest.approx(0.002)
+    rows = [[m] * 3 for m in (0.0, 0.5, 1.0)] + [[1.4, 1.5, 1.6], [1.9, 2.0, 2.1]]
+    assert several.pooled(rows).mean == pytest.approx(1, abs=0.01)
+
+
+def test_without_any_spread_the_rows_are_the_sample():
+    assert several.pooled([[0.0], [0.002], [0.004]]) == pairs.difference(
+        [0.0, 0.002, 0.004]
+    )
     assert several.pooled([[0.0, 0.0], [0.0]]) == pairs.Difference(2, 0, 0, 0, 0)
+    assert several.pooled([[0.25] * 3]) == pairs.Difference(1, 0.25, 0, 0.25, 0.25)
 
 
-@pytest.mark.parametrize("between", [0.0, 0.003])
-def test_the_pooled_interval_holds_the_truth(between):
+def test_spreads_lean_on_each_other():
+    # Squares 2 and 0 on 2 and 2 degrees of freedom: usual 0.5, (4 * 0.5 + 2) / 6 / 3.
+    found = several.mean_variances([[-1.0, 0.0, 1.0], [5.0, 5.0, 5.0]])
+    assert found == pytest.approx([4 / 18, 2 / 18])
+    assert several.mean_variances([[-1.0, 1.0], [5.0]]) == pytest.approx([1.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("count", "seeds", "between"),
+    [(2, 3, 0.003), (3, 5, 0.003), (6, 5, 0.003), (12, 3, 0.0)],
+)
+def test_the_pooled_interval_holds_the_truth(count, seeds, between):
     random = np.random.default_rng(3)
     hits = 0
     for _ in range(300):
-        truth = random.normal(0.001, between, (4, 1))
-        rows = random.normal(truth, 0.003, (4, 5)).tolist()
-        found = several.pooled(rows)
-        hits += found.low <= 0.001 <= found.high
+        truths = random.normal(0.001, between, (count, 1))
+        # Of few rows it is about these rows, of many about all that there might be.
+        wanted = truths.mean() if count < several.MANY_ROWS else 0.001
+        spread = random.uniform(0.001, 0.006, (count, 1))
+        found = several.pooled(random.normal(truths, spread, (count, seeds)).tolist())
+        hits += found.low <= wanted <= found.high
     assert hits / 300 >= 0.95 - 3 * math.sqrt(0.95 * 0.05 / 300)
 
 

@@ -13,6 +13,7 @@ import sys
 import pytest
 import synthetic
 
+from keras16 import results
 from keras16.analysis import cells, claims
 from keras16.report import study as report
 from keras16.report.study import (
@@ -124,7 +125,11 @@ def test_the_first_three_lines_say_what_came_out(tmp_path):
     title, question, verdict = [line for line in text.splitlines() if line][:3]
     assert title == "# A study that nobody trained"
     assert question == PLAN.question
-    assert re.match(r"\*\*Verdict:\*\* \d of 5 claims confirmed", verdict)
+    assert re.match(
+        r"\*\*Verdict:\*\* As accurate as 32: 16 confirmed \([+−]?0\.\d\d points\)\. "
+        r"\d of 5 claims confirmed",
+        verdict,
+    )
 
 
 def test_a_report_is_the_same_bytes_again(tmp_path):
@@ -245,6 +250,13 @@ def test_evidence_of_failures():
         "16-plain failed where 32 with the same seed did not: cnn, Adam (2 of 4), "
         "resnet14 (2 of 4) and resnet20 (2 of 4)."
     ) in why
+    one = synthetic.study(rows=1, arms=ARMS, seeds=6)
+    found = [
+        synthetic.failed(r) if r.arm == "16-plain" else r
+        for r in synthetic.records(one)
+    ]
+    _, why = told("equivalent", found, one, arm="16-plain")
+    assert "Against it: cnn, Adam (no pair finished)." in why
     ours, why = told("stable", some_failed(), arm="16-plain")
     assert ours == "3 of 12 diverged"
     assert why.startswith("16-plain: 6 of 12 runs failed (3 diverged), 95 % interval")
@@ -252,7 +264,10 @@ def test_evidence_of_failures():
 
 def test_evidence_of_time_and_size():
     ours, why = told("faster", RECORDS)
-    assert re.fullmatch(r"0\.6\d+ times as fast", ours)
+    assert re.fullmatch(r"takes 1\.\d+ times as long", ours)
+    reverse, _ = told("faster", RECORDS, arm="32", against="16")
+    assert re.fullmatch(r"1\.\d+ times as fast", reverse)
+    assert told("faster", one_seed())[1].endswith("At least 3 seeds are needed.")
     assert "More than 1 times as fast in 0 of 3 rows" in why
     shared = [dataclasses.replace(one, workers=2) for one in RECORDS]
     assert "so these times decide nothing" in told("faster", shared)[1]
@@ -260,6 +275,13 @@ def test_evidence_of_time_and_size():
     assert told("smaller", RECORDS, bound=0.51) == (
         "50.0 %",
         "Weights at 16 take 50.0 % of the bytes at 32; at most 51 % is claimed.",
+    )
+
+
+def test_evidence_of_superiority_and_stability():
+    assert told("superior", RECORDS)[1].startswith("More accurate in 0 of 3 rows")
+    assert told("stable", RECORDS)[1].endswith(
+        "A rate of 20 % could have gone unseen in so few runs."
     )
 
 
@@ -424,6 +446,24 @@ def test_training_accuracy_is_drawn_where_nothing_was_held_out():
     epochs = [dataclasses.replace(RECORDS[0].epochs[0], val_accuracy=None)]
     some = dataclasses.replace(RECORDS[0], epochs=tuple(epochs))
     assert draw_accuracy.quantity(cells.grid(PLAN, [some, *RECORDS[1:]])) == "accuracy"
+
+
+def test_a_report_from_csv_is_the_same_bytes(tmp_path):
+    path = tmp_path / "synthetic.csv"
+    results.write_csv(some_failed(), path)
+    first = report.write(PLAN, some_failed(), tmp_path / "first")
+    second = report.write(PLAN, results.read_csv(path), tmp_path / "second")
+    for one, two in zip(first, second, strict=True):
+        assert one.read_bytes() == two.read_bytes(), one.name
+
+
+def test_an_epoch_without_a_number_is_a_gap():
+    epochs = RECORDS[0].epochs
+    odd = dataclasses.replace(epochs[2], val_accuracy=float("nan"))
+    broken = dataclasses.replace(RECORDS[0], epochs=(*epochs[:2], odd, *epochs[3:]))
+    cell = cells.grid(PLAN, [broken]).cell("cnn, Adam", "16-plain")
+    found = draw_accuracy.band(cell, "val_accuracy")
+    assert [point.epoch for point in found] == [1, 2, 4, 5, 6]
 
 
 def test_a_report_needs_no_tensorflow(tmp_path):

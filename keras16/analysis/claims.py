@@ -191,7 +191,8 @@ def _over_all_rows(found: Contrasts, claim: Claim, grid: Grid) -> list[str]:
     pooled = found.pooled
     if claim.kind == "stable":
         return _rate(found, grid)
-    if pooled.low is None or pooled.high is None or found.differences < LEAST_PAIRS:
+    most = max((len(row.differences) for row in found.rows), default=0)
+    if pooled.low is None or pooled.high is None or most < LEAST_PAIRS:
         return []
     if claim.kind == "superior" and pooled.high < 0:
         return [CONTRADICTED]

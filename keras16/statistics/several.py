@@ -12,6 +12,9 @@ from keras16.statistics.pairs import (
     quantile,
 )
 
+MANY_ROWS = 5  # of fewer, the spread between rows is a guess
+PRIOR = 4  # degrees of freedom that a row borrows from the others
+
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """The p-values corrected for their number, in their order.
@@ -31,12 +34,15 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def pooled(rows: Sequence[Sequence[float]]) -> Difference:
-    """One mean over rows that may truly differ: random effects.
+    """One mean over rows that may truly differ.
 
-    The spread between rows is Paule and Mandel's estimate; the interval is Hartung and
-    Knapp's, never narrower than the plain one (Roever, Knapp, Friede, BMC Med. Res.
-    Methodol. 15 (2015), 99), with Student's t of the number of rows: it tells what to
-    expect of another row, too. A single row is its own estimate.
+    Of `MANY_ROWS` and more, by random effects: it tells what to expect of another row,
+    too. The spread between rows is Paule and Mandel's estimate; the interval is
+    Hartung and Knapp's, never narrower than the plain one (Roever, Knapp, Friede, BMC
+    Med. Res. Methodol. 15 (2015), 99), by Student's t of the number of rows.
+
+    Of fewer, from which no spread between rows can be told, it is the plain mean of
+    these very rows, with the spread of their seeds alone.
 
     Args:
         rows: The paired differences of each row; rows of none are left out.
@@ -45,43 +51,59 @@ def pooled(rows: Sequence[Sequence[float]]) -> Difference:
         `count` is the number of rows, `deviation` the standard error of the mean.
     """
     known = [list(values) for values in rows if values]
-    if len(known) < 2:
-        return _single(known[0] if known else [])
+    if not known:
+        return Difference(0)
     means = [sum(values) / len(values) for values in known]
     variances = mean_variances(known)
     if variances is None:
-        return difference(means)
-    mean, error = _random_effects(means, variances)
-    half = quantile(0.975, len(known)) * error
+        return _without_spread(known, means)
+    if len(known) < MANY_ROWS:
+        mean = sum(means) / len(means)
+        error = math.sqrt(sum(variances)) / len(means)
+        freedom = sum(len(values) - 1 for values in known)
+    else:
+        mean, error = _random_effects(means, variances)
+        freedom = len(known) - 1
+    half = quantile(0.975, freedom + 1) * error
     return Difference(len(known), mean, error, mean - half, mean + half)
+
+
+def _without_spread(
+    rows: Sequence[Sequence[float]], means: Sequence[float]
+) -> Difference:
+    """Of rows of one pair each, or of equal differences: the rows are the sample."""
+    if len(rows) > 1 or len(rows[0]) == 1:
+        return difference(means)
+    return Difference(1, means[0], 0.0, means[0], means[0])
 
 
 def mean_variances(rows: Sequence[Sequence[float]]) -> list[float] | None:
     """The variance of the mean of each row; None where no row has any spread.
 
-    A row of one pair, or of equal differences, tells nothing of its spread, and would
-    else have all the weight: it is given the other rows' average.
+    A spread of three seeds is a guess, of one pair it is unknown, and a row that
+    seems to have little would have all the weight: each is averaged with that of all
+    rows, which counts as `PRIOR` further degrees of freedom. (Smyth, Stat. Appl.
+    Genet. Mol. Biol. 3 (2004), 3, with a fixed prior. Without it the 95 % interval
+    of 12 rows of 3 seeds holds the truth in 90 % of simulations, with it in 95 or
+    more.)
 
     Args:
         rows: None of them empty.
     """
+    freedoms = [len(values) - 1 for values in rows]
     spreads = [mean_and_deviation(values)[1] or 0.0 for values in rows]
     # Rounding of float64 is no spread.
-    squares = [spread**2 if spread > 1e-12 else 0.0 for spread in spreads]
-    freedom = sum(len(v) - 1 for v, s in zip(rows, squares, strict=True) if s)
-    if not freedom:
+    squares = [
+        freedom * spread**2 if spread > 1e-12 else 0.0
+        for freedom, spread in zip(freedoms, spreads, strict=True)
+    ]
+    if not any(squares):
         return None
-    total = sum((len(v) - 1) * s for v, s in zip(rows, squares, strict=True))
-    usual = total / freedom
-    return [(s or usual) / len(v) for v, s in zip(rows, squares, strict=True)]
-
-
-def _single(values: Sequence[float]) -> Difference:
-    found = difference(values)
-    if found.deviation is None:
-        return Difference(int(bool(values)), found.mean)
-    error = found.deviation / math.sqrt(found.count)
-    return Difference(1, found.mean, error, found.low, found.high)
+    usual = sum(squares) / sum(freedoms)
+    return [
+        (PRIOR * usual + square) / (PRIOR + freedom) / (freedom + 1)
+        for freedom, square in zip(freedoms, squares, strict=True)
+    ]
 
 
 def _random_effects(

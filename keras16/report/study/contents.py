@@ -86,7 +86,8 @@ def _differences(grid: Grid, figures: Mapping[str, str]) -> list[Block]:
         figures,
         "differences",
         "Paired differences by seed (small), their mean with its 95 % interval "
-        "(large), and the margin (dashed).",
+        "(large), and the margin (dashed); beyond twice the margin the axis is "
+        "logarithmic.",
     )
     shown: list[Table] = [tables.of_contrasts(grid, one) for one in found]
     control = [one for one in found if one.arm == grid.study.control]

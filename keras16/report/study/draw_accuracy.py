@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -77,7 +78,7 @@ def band(cell: Cell, name: str) -> list[Point]:
     for record in cell.records:
         for epoch in record.epochs:
             value = getattr(epoch, name)
-            if value is not None:
+            if value is not None and math.isfinite(value):
                 found.setdefault(epoch.epoch, []).append(100 * value)
     return [
         Point(epoch, statistics.fmean(values), min(values), max(values))

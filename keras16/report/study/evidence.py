@@ -47,7 +47,11 @@ def _difference(judged: Judgement, grid: Grid) -> str:
 
 def _times(judged: Judgement, grid: Grid) -> str:
     typical = typical_ratio(judged.found.rows)
-    return words.NOTHING if typical is None else f"{typical:.3g} times as fast"
+    if typical is None:
+        return words.NOTHING
+    if typical < 1:
+        return f"takes {1 / typical:.3g} times as long"
+    return f"{typical:.3g} times as fast"
 
 
 def _bytes(judged: Judgement, grid: Grid) -> str:
@@ -89,6 +93,7 @@ def _of_superiority(judged: Judgement, grid: Grid) -> list[str]:
         _pooled(judged),
         _against(judged),
         _failed(judged),
+        _least(judged),
     ]
 
 
@@ -101,7 +106,7 @@ def _of_speed(judged: Judgement, grid: Grid) -> list[str]:
         f"More than {limit:g} times as fast in {words.of(len(good), len(judged.rows))} "
         "rows (t test of paired epoch times, Holm).",
         _ratios(timed),
-        ""
+        _least(judged)
         if alone
         else "The runs shared their machine, so these times decide nothing.",
     ]
@@ -124,6 +129,7 @@ def _of_stability(judged: Judgement, grid: Grid) -> list[str]:
         f"{judged.claim.arm}: {failures(mine)}.",
         f"{judged.claim.against}: {failures(others)}.",
         _failed(judged),
+        _unseen(judged),
     ]
 
 
@@ -178,7 +184,12 @@ def _pooled(judged: Judgement) -> str:
 
 def _against(judged: Judgement) -> str:
     rows = judged.rows_of(claims.CONTRADICTED)
-    found = [f"{row.row} ({words.difference(row.difference)})" for row in rows]
+    found = [
+        f"{row.row} ({words.difference(row.difference)})"
+        if row.differences
+        else f"{row.row} (no pair finished)"
+        for row in rows
+    ]
     return f"Against it: {words.listed(found)}." if found else ""
 
 
@@ -207,11 +218,24 @@ def _ratios(timed: Sequence[Contrast]) -> str:
     return f"{words.listed(values)} times."
 
 
+def _unseen(judged: Judgement) -> str:
+    if judged.verdict != claims.TOO_FEW:
+        return ""
+    rate = words.share(claims.HIGHEST_RATE)
+    return f"A rate of {rate} could have gone unseen in so few runs."
+
+
+def _least(judged: Judgement) -> str:
+    rows = judged.rows_of(claims.TOO_FEW)
+    few = any(len(row.differences) < claims.LEAST_PAIRS for row in rows)
+    return f"At least {claims.LEAST_PAIRS} seeds are needed." if few else ""
+
+
 def _more_seeds(judged: Judgement, grid: Grid) -> str:
     """How many seeds would do where there are too few, for the widest row."""
     rows = judged.rows_of(claims.TOO_FEW)
-    if any(len(row.differences) < claims.LEAST_PAIRS for row in rows):
-        return f"At least {claims.LEAST_PAIRS} seeds are needed."
+    if _least(judged):
+        return _least(judged)
     margin = grid.study.margin
     wanted = [equivalence.pairs_needed(r.difference.deviation, margin) for r in rows]
     if not rows or None in wanted:

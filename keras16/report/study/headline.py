@@ -22,7 +22,7 @@ def verdict(grid: Grid, judged: Sequence[Judgement]) -> str:
     if not judged:
         return so_far + _of_arms(grid)
     scope = f" ({', '.join(scaled(done))})" if scaled(done) else ""
-    return f"{so_far}{_counted(judged)}{scope}."
+    return f"{so_far}{_equivalent(judged, grid)}{_counted(judged)}{scope}."
 
 
 def scaled(done: Progress) -> list[str]:
@@ -52,6 +52,18 @@ def what_was_done(grid: Grid) -> tuple[str, ...]:
         )
         if each
     )
+
+
+def _equivalent(judged: Sequence[Judgement], grid: Grid) -> str:
+    """What most studies ask: "As accurate as 32: 16 confirmed (+0.02 points)"."""
+    baseline = grid.study.baseline
+    found = [
+        f"{one.claim.arm} {one.verdict} ({words.points(one.found.pooled.mean)} points)"
+        for one in judged
+        if (one.claim.kind, one.claim.against) == ("equivalent", baseline)
+        if one.found.pooled.mean is not None
+    ]
+    return f"As accurate as {baseline}: {'; '.join(found)}. " if found else ""
 
 
 def _counted(judged: Sequence[Judgement]) -> str:

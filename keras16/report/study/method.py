@@ -5,6 +5,7 @@ from __future__ import annotations
 from keras16.analysis import claims
 from keras16.analysis.cells import Grid
 from keras16.report.study.document import Block, Bullets, Heading
+from keras16.statistics import several
 
 
 def blocks(grid: Grid) -> list[Block]:
@@ -17,8 +18,11 @@ def blocks(grid: Grid) -> list[Block]:
                 f"The margin of {margin} was fixed in the study before the runs. Arms "
                 "are paired: the same initial weights and the same order of the data.",
                 "Differences: mean and 95 % interval by Student's t over paired seeds; "
-                "a pair counts where both runs finished. All rows: random effects "
-                "(Paule and Mandel), interval of Hartung and Knapp.",
+                "a pair counts where both runs finished. Over all rows: of "
+                f"{several.MANY_ROWS} rows and more by random effects (Paule and "
+                "Mandel; interval of Hartung and Knapp), which is about other rows, "
+                "too; of fewer the plain mean, which is about these. The spreads of "
+                "the rows, guesses with few seeds, lean on one another.",
                 "Equivalent: two one-sided paired t tests against the margin; "
                 "superior: a one-sided paired t test; both with Holm's correction over "
                 "the rows. Where all differences are equal, n pairs are worth a sign "
