@@ -1,5 +1,9 @@
 """Traps of float16 that no other file has: Keras' own fails, ours does not."""
 
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -8,7 +12,7 @@ from keras.src.utils import python_utils
 import keras16
 from keras16 import measure, precision, schedules
 from keras16.numerics import softfloat
-from tests.traced import constant, of_tensorflow
+from tests.traced import constant, of_tensorflow, traced
 
 
 @pytest.fixture
@@ -84,3 +88,42 @@ def test_the_size_of_a_file_says_nothing_of_precision(tmp_path):
         weights[policy] = measure.weight_bytes(net)
     assert sizes["mixed_float16"] > 1.3 * sizes["float32"]
     assert weights["mixed_float16"] == weights["float32"]
+
+
+@of_tensorflow("of its compiler")
+def test_a_compiled_rsqrt_is_off_and_a_normalization_hardly(switches):
+    """Two roundings instead of one: the layer's own bound holds all the same."""
+    words = np.arange(0x2400, 0x7800, 7, dtype="uint16")  # 0.016 to 32,768
+    sizes = words.view("float16")
+    exact = 1 / np.sqrt(sizes.astype("float64"))
+    ulp = np.spacing(exact.astype("float16")).astype("float64")
+    root = traced(keras.ops.rsqrt, True)(constant(sizes))
+    assert np.max(np.abs(np.asarray(root, "float64") - exact) / ulp) > 1.3
+
+    rows = np.outer(sizes, np.tile([1, -1], 8)).astype("float16")
+    layer = keras16.layers.RMSNormalization(epsilon=1e-3, dtype="float16")
+    layer.build(rows.shape)
+    found = np.asarray(traced(layer, True)(constant(rows)), "float64")
+    wide = rows.astype("float64")
+    right = wide / np.sqrt(np.mean(wide**2, axis=1, keepdims=True) + 1e-3)
+    bound = 10 * 2.0**-11 * np.abs(right)  # docs/numerics.md
+    assert np.all(np.abs(found - right) <= bound)
+
+
+@of_tensorflow("of its kernels without oneDNN")
+def test_a_depthwise_convolution_is_right_without_onednn():
+    """On another CPU than most, Keras' own gave 128 for this sum of 625 ones."""
+    program = (
+        "import keras, keras16\n"
+        "layer = keras16.layers.DepthwiseConv2D(25, depthwise_initializer='ones',"
+        " dtype='float16')\n"
+        "print(float(layer(keras.ops.ones((1, 25, 25, 1), 'float16'))[0, 0, 0, 0]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0", "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert float(done.stdout) == 625
