@@ -163,10 +163,12 @@ def read_csv(path: pathlib.Path) -> tuple[Record, ...]:
             key = tuple(line[name] for name in _KEY)
             epochs.setdefault(key, []).append(Epoch(**_typed(Epoch, line)))
         return tuple(_record(line, epochs) for line in _read(path))
+    except UserError:
+        raise
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{path} is no file of a study's runs ({error!r}): give one that "
-            "`keras16 study report --csv` wrote."
+            "`keras16 study report` wrote."
         ) from error
 
 
