@@ -120,6 +120,18 @@ def unpacked(text: str) -> np.ndarray:
     return np.unpackbits(bits, count=int(count)).astype(bool)
 
 
+# What `training.Result` and `Record` both have, measured once for a run.
+MEASURED = (
+    "test_accuracy",
+    "test_loss",
+    "median_epoch_seconds",
+    "first_epoch_seconds",
+    "compile_seconds",
+    "weight_bytes",
+    "optimizer_bytes",
+    "peak_memory_bytes",
+    "parameters",
+)
 _NESTED = ("run", "fingerprint", "epochs")
 _KEY = ("row", "arm", "pair")
 

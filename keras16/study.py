@@ -117,7 +117,7 @@ class Row:
     """One line of a study's table: what all its arms have in common.
 
     Attributes:
-        name: As tables print it, such as "resnet56" or "dnn, Adam".
+        name: As tables print it, such as "resnet56" or "dnn-adam".
         fields: Of `Run`, that it sets.
         published: By the name of an arm.
     """

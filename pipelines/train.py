@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from keras16.results import MEASURED
 from keras16.study import Run
 
 from . import _model_file, _progress
@@ -26,19 +27,7 @@ if TYPE_CHECKING:
     from keras16.tracking import Tracked
     from keras16.training import Epoch, Result
 
-RESULT_FIELDS = (
-    "status",
-    "cause",
-    "test_accuracy",
-    "test_loss",
-    "median_epoch_seconds",
-    "first_epoch_seconds",
-    "compile_seconds",
-    "weight_bytes",
-    "optimizer_bytes",
-    "peak_memory_bytes",
-    "parameters",
-)
+RESULT_FIELDS = ("status", "cause", *MEASURED)
 
 
 @click.command(name="train")

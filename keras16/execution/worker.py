@@ -25,7 +25,7 @@ from keras16 import hardware, user_code
 from keras16.errors import UserError
 from keras16.execution import identity
 from keras16.execution.ledger import Entry
-from keras16.results import Epoch, Record, packed
+from keras16.results import MEASURED, Epoch, Record, packed
 from keras16.study import Run
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def recorded(result: Result, *, workers: int, began: float) -> Record:
     last = result.epochs[-1] if result.epochs else None
     logits, audit = result.test_logits, result.audit
     right = None if logits is None else logits.argmax(1) == result.dataset.y_test
-    same = {name: getattr(result, name) for name in _SAME}
+    same = {name: getattr(result, name) for name in ("status", "cause", *MEASURED)}
     return Record(
         study="",
         row="",
@@ -155,21 +155,6 @@ def recorded(result: Result, *, workers: int, began: float) -> Record:
         **_circumstances(workers, began),
         epochs=result.epochs,
     )
-
-
-_SAME = (
-    "status",
-    "cause",
-    "test_accuracy",
-    "test_loss",
-    "median_epoch_seconds",
-    "first_epoch_seconds",
-    "compile_seconds",
-    "weight_bytes",
-    "optimizer_bytes",
-    "peak_memory_bytes",
-    "parameters",
-)
 
 
 def crashed(run: Run, cause: str, *, workers: int, began: float) -> Record:

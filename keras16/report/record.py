@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras16 import hardware
 from keras16.report.verdict import verdict
+from keras16.results import MEASURED
 from keras16.study import Run
 
 if TYPE_CHECKING:
@@ -23,17 +24,6 @@ EPOCH_METRICS = (
     "val_accuracy",
     "epoch_seconds",
     "learning_rate",
-)
-RUN_METRICS = (
-    "test_accuracy",
-    "test_loss",
-    "median_epoch_seconds",
-    "first_epoch_seconds",
-    "compile_seconds",
-    "weight_bytes",
-    "optimizer_bytes",
-    "peak_memory_bytes",
-    "parameters",
 )
 
 
@@ -68,7 +58,7 @@ def result_tags(result: Result) -> dict[str, str]:
 def run_metrics(result: Result, model_path: pathlib.Path | None) -> dict[str, Any]:
     """What is recorded once; None where there is no value."""
     return {
-        **{name: getattr(result, name) for name in RUN_METRICS},
+        **{name: getattr(result, name) for name in MEASURED},
         "file_bytes": model_path.stat().st_size if model_path else None,
         "wide_tensors": result.audit.wide_tensors if result.audit else None,
     }

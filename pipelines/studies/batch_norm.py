@@ -7,9 +7,10 @@ and arithmetic Keras keeps in float32. Three ways in a net that is float16 for t
 that one, plain float16, and keras16's.
 """
 
-from keras16.study import Arm, Claim, Row, Run, Study
+from keras16.study import Arm, Claim, Study
 
 from ._claims import CONTROL, FIRST, FULL
+from ._mnist import RECIPE, rows
 
 ARMS = tuple(
     Arm(name=name, fields={"precision": "16", "batch_norm": batch_norm})
@@ -24,17 +25,8 @@ STUDY = Study(
     name="batch_norm",
     title="Batch normalization in float16",
     question="Does pure float16 need float32 inside batch normalization?",
-    run=Run(
-        model="cnn",
-        dataset="mnist",
-        schedule="constant",
-        epochs=5,
-        batch_size=128,
-        validation=1 / 12,
-    ),
-    rows=tuple(
-        Row(name=f"cnn, {name}", fields={"optimizer": name}) for name in ("sgd", "adam")
-    ),
+    run=RECIPE,
+    rows=rows("cnn", "sgd", "adam"),
     arms=(*ARMS, FULL, CONTROL),
     seeds=10,
     control=CONTROL.name,

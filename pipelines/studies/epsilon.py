@@ -7,9 +7,10 @@ whose second moment is kept as its root, and in float32. `keras16 tune-epsilon` 
 the range for a net of yours.
 """
 
-from keras16.study import Arm, Claim, Row, Run, Study
+from keras16.study import Arm, Claim, Study
 
 from ._claims import CONTROL, FIRST, FULL
+from ._mnist import RECIPE, rows
 
 DEFAULT, TUNED = 1e-7, 1e-4
 
@@ -25,18 +26,8 @@ STUDY = Study(
     name="epsilon",
     title="Epsilon of RMSprop and Adam",
     question="Where do RMSprop and Adam fail in float16, and what mends them?",
-    run=Run(
-        model="dnn",
-        dataset="mnist",
-        schedule="constant",
-        epochs=5,
-        batch_size=128,
-        validation=1 / 12,
-    ),
-    rows=tuple(
-        Row(name=f"dnn, {name}", fields={"optimizer": name})
-        for name in ("rmsprop", "adam")
-    ),
+    run=RECIPE,
+    rows=rows("dnn", "rmsprop", "adam"),
     arms=(*ARMS, FULL, CONTROL),
     seeds=10,
     control=CONTROL.name,

@@ -6,9 +6,10 @@ float16 and bfloat16, pure and mixed, against float32, on MNIST. TF32 exists on 
 from Ampere on alone and is no arm of this study.
 """
 
-from keras16.study import Arm, Claim, Row, Run, Study
+from keras16.study import Arm, Claim, Study
 
 from ._claims import CONTROL, FULL, MIXED, PLAIN, PURE
+from ._mnist import RECIPE, rows
 
 OTHERS = tuple(Arm(name=p, fields={"precision": p}) for p in ("bf16", "mixed_bf16"))
 
@@ -16,15 +17,8 @@ STUDY = Study(
     name="formats",
     title="16-bit formats",
     question="Which 16-bit format trains as well as float32?",
-    run=Run(
-        dataset="mnist",
-        optimizer="adam",
-        schedule="constant",
-        epochs=5,
-        batch_size=128,
-        validation=1 / 12,
-    ),
-    rows=tuple(Row(name=model, fields={"model": model}) for model in ("dnn", "cnn")),
+    run=RECIPE,
+    rows=(*rows("dnn", "adam"), *rows("cnn", "adam")),
     arms=(PLAIN, PURE, *OTHERS, MIXED, FULL, CONTROL),
     seeds=10,
     control=CONTROL.name,

@@ -6,11 +6,10 @@ The second claim of arXiv 2301.12809: as the study mnist_dnn, with a net of thre
 convolutions, batch normalization and pooling.
 """
 
-from keras16.study import Row, Run, Study
+from keras16.study import Study
 
 from ._claims import CLAIMS, CONTROL, FULL, MIXED, PLAIN, PURE
-
-OPTIMIZERS = ("sgd", "rmsprop", "adam")
+from ._mnist import RECIPE, rows
 
 STUDY = Study(
     name="mnist_cnn",
@@ -18,17 +17,8 @@ STUDY = Study(
     question=(
         "Does a convolutional net on MNIST train as well in pure float16 as in float32?"
     ),
-    run=Run(
-        model="cnn",
-        dataset="mnist",
-        schedule="constant",
-        epochs=5,
-        batch_size=128,
-        validation=1 / 12,
-    ),
-    rows=tuple(
-        Row(name=f"cnn, {name}", fields={"optimizer": name}) for name in OPTIMIZERS
-    ),
+    run=RECIPE,
+    rows=rows("cnn", "sgd", "rmsprop", "adam"),
     arms=(PLAIN, PURE, FULL, MIXED, CONTROL),
     seeds=10,
     control=CONTROL.name,

@@ -9,27 +9,17 @@ ours: batches of 128, five epochs, a constant learning rate, 5,000 of the 60,000
 held out.
 """
 
-from keras16.study import Row, Run, Study
+from keras16.study import Study
 
 from ._claims import CLAIMS, CONTROL, FULL, MIXED, PLAIN, PURE
-
-OPTIMIZERS = ("sgd", "rmsprop", "adam")
+from ._mnist import RECIPE, rows
 
 STUDY = Study(
     name="mnist_dnn",
     title="Dense nets on MNIST",
     question="Does a dense net on MNIST train as well in pure float16 as in float32?",
-    run=Run(
-        model="dnn",
-        dataset="mnist",
-        schedule="constant",
-        epochs=5,
-        batch_size=128,
-        validation=1 / 12,
-    ),
-    rows=tuple(
-        Row(name=f"dnn, {name}", fields={"optimizer": name}) for name in OPTIMIZERS
-    ),
+    run=RECIPE,
+    rows=rows("dnn", "sgd", "rmsprop", "adam"),
     arms=(PLAIN, PURE, FULL, MIXED, CONTROL),
     seeds=10,
     control=CONTROL.name,
