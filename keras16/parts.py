@@ -56,8 +56,17 @@ def with_layers(model: keras.Model, parts: str) -> keras.Model:
 
     twin = keras.models.clone_model(model, clone_function=swapped)
     for old, new in zip(model.layers, twin.layers, strict=True):
-        values = {v.name: ops.convert_to_numpy(v) for v in old.variables}
-        for variable in new.variables:
-            if variable.name in values:
-                variable.assign(values[variable.name])
+        for before, after in _pairs(old, new):
+            after.assign(ops.convert_to_numpy(before))
     return twin
+
+
+def _pairs(old: Any, new: Any) -> list[tuple[Any, Any]]:
+    """The variables that a layer and the one in its place both have.
+
+    Of one class they go by order: attention has several of one name.
+    """
+    if type(old) is type(new):
+        return list(zip(old.variables, new.variables, strict=True))
+    named = {variable.name: variable for variable in old.variables}
+    return [(named[v.name], v) for v in new.variables if v.name in named]

@@ -48,6 +48,7 @@ LAYERS = (
     {"precision", "registration", "results"},
     {"parts"},
     {
+        "architectures",
         "audit",
         "callbacks",
         "coverage",
