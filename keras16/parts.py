@@ -43,7 +43,8 @@ def with_layers(model: keras.Model, parts: str) -> keras.Model:
     """A model of keras16's layers with the layers of other parts in their place.
 
     Args:
-        model: Sequential or functional, built; its initial weights are kept.
+        model: Sequential or functional, built; its initial weights are kept. Models
+            inside it are taken apart, too.
         parts: "keras16" (the model as it is) or "plain".
     """
     swaps = _LAYERS[parts]
@@ -54,11 +55,20 @@ def with_layers(model: keras.Model, parts: str) -> keras.Model:
         cls = swaps.get(type(layer), type(layer))
         return cls.from_config(layer.get_config())  # type: ignore[attr-defined]
 
-    twin = keras.models.clone_model(model, clone_function=swapped)
-    for old, new in zip(model.layers, twin.layers, strict=True):
+    twin = keras.models.clone_model(model, clone_function=swapped, recursive=True)
+    for old, new in zip(_flat(model), _flat(twin), strict=True):
         for before, after in _pairs(old, new):
             after.assign(ops.convert_to_numpy(before))
     return twin
+
+
+def _flat(model: keras.Model) -> list[Any]:
+    """The layers of a model and of those inside it."""
+    found = []
+    for layer in model.layers:
+        inner = isinstance(layer, keras.Sequential) or hasattr(layer, "operations")
+        found += _flat(layer) if inner else [layer]
+    return found
 
 
 def _pairs(old: Any, new: Any) -> list[tuple[Any, Any]]:

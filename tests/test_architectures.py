@@ -87,12 +87,18 @@ class Shape:
     name, input_shape, classes = "images", (32, 32, 3), 10
 
 
-def core(model, name, seed=0):
+class Digits(Shape):
+    """Smaller than some nets take."""
+
+    input_shape = (28, 28, 1)
+
+
+def core(model, name, shape=Shape):
     """A net of its own parts at a precision, and its weights by path."""
     start_over()
     precision.use(name)
-    keras.utils.set_random_seed(seed)
-    net = assembly.core(model, Shape)
+    keras.utils.set_random_seed(0)
+    net = assembly.core(model, shape)
     weights = {v.path: keras.ops.convert_to_numpy(v) for v in net.variables}
     return net, weights
 
@@ -125,6 +131,19 @@ def test_nets_of_keras_get_our_layers(name, kind):
         for layer in net.layers
         if layer.variables
     )
+
+
+def test_plain_parts_are_those_of_a_net_inside_another_too():
+    """An enlarged one: its batch normalizations are a level deeper."""
+    net, found = core("applications.MobileNetV2", "16-plain", Digits)
+    (inner,) = (layer for layer in net.layers if isinstance(layer, keras.Model))
+    kinds = {type(layer).__name__ for layer in inner.layers if "BN" in layer.name}
+    assert kinds == {"PlainBatchNormalization"}
+    _, expected = core("applications.MobileNetV2", "32", Digits)
+    drawn = [path for path in expected if path.endswith("kernel")]
+    assert len(drawn) > 40
+    for path in drawn:
+        np.testing.assert_array_equal(found[path], expected[path].astype("float16"))
 
 
 def test_patches_are_pieces_of_the_image():
