@@ -119,7 +119,7 @@ def core(name: str, dataset: Dataset, batch_norm: str | None = None) -> keras.Mo
         UserError: There is no such model, or it doesn't fit the data.
     """
     from keras16 import applications, parts, precision
-    from keras16.convert import adapted
+    from keras16.convert import adapted, has_counterparts
 
     row = precision.in_use()
     assert row is not None, "assemble() switches the precision first"
@@ -134,8 +134,9 @@ def core(name: str, dataset: Dataset, batch_norm: str | None = None) -> keras.Mo
     elif path.endswith(".keras"):
         model = _loaded(path)
     else:
-        build = catalog.load("models", name)
-        model = build(dataset.input_shape, dataset.classes)
+        model = catalog.load("models", name)(dataset.input_shape, dataset.classes)
+        if has_counterparts(model):
+            model = adapted(model, row)
         return parts.with_layers(model, layers)
     model = _as_graph(model, name, dataset)
     _check_fit(model, name, dataset)

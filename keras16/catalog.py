@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 import pathlib
 import pkgutil
 import re
@@ -46,6 +47,8 @@ def load(kind: str, name: str) -> Any:
     stem, depth = split_depth(name)
     if depth is not None and stem in known:
         build = _contract(kind, stem)
+        if "depth" not in inspect.signature(build).parameters:
+            raise UserError(f"no {name!r}: {stem} has one depth, so leave out {depth}.")
         return lambda *args, **kwargs: build(*args, depth=depth, **kwargs)
     raise UserError(unknown(kind, name))
 

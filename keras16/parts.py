@@ -55,7 +55,8 @@ def with_layers(model: keras.Model, parts: str) -> keras.Model:
     """A model of keras16's layers with the layers of other parts in their place.
 
     Args:
-        model: Sequential or functional, built; its initial weights are kept.
+        model: Sequential or functional, built; its initial weights are kept. Models
+            inside it are taken apart, too.
         parts: "keras16" (the model as it is), "plain" or "stock".
     """
     swaps = _LAYERS[parts]
@@ -66,12 +67,10 @@ def with_layers(model: keras.Model, parts: str) -> keras.Model:
         make = swaps.get(type(layer), type(layer).from_config)
         return make(layer.get_config())
 
-    twin = keras.models.clone_model(model, clone_function=swapped)
-    for old, new in zip(model.layers, twin.layers, strict=True):
-        values = {v.name: ops.convert_to_numpy(v) for v in old.variables}
-        for variable in new.variables:
-            if variable.name in values:
-                variable.assign(values[variable.name])
+    twin = keras.models.clone_model(model, clone_function=swapped, recursive=True)
+    for old, new in zip(_flat(model), _flat(twin), strict=True):
+        for before, after in _pairs(old, new):
+            after.assign(ops.convert_to_numpy(before))
     return twin
 
 
@@ -83,3 +82,23 @@ def wide_on_purpose(model: keras.Model) -> list[Any]:
         if type(layer) is keras.layers.BatchNormalization
         for variable in layer.variables
     ]
+
+
+def _flat(model: keras.Model) -> list[Any]:
+    """The layers of a model and of those inside it."""
+    found = []
+    for layer in model.layers:
+        inner = isinstance(layer, keras.Sequential) or hasattr(layer, "operations")
+        found += _flat(layer) if inner else [layer]
+    return found
+
+
+def _pairs(old: Any, new: Any) -> list[tuple[Any, Any]]:
+    """The variables that a layer and the one in its place both have.
+
+    Of one class they go by order: attention has several of one name.
+    """
+    if type(old) is type(new):
+        return list(zip(old.variables, new.variables, strict=True))
+    named = {variable.name: variable for variable in old.variables}
+    return [(named[v.name], v) for v in new.variables if v.name in named]

@@ -18,7 +18,12 @@ from keras16.study import Run
 ROUNDINGS = ("nearest", "kahan", "stochastic")
 BATCH_NORMS = ("keras16", "plain", "stock")
 AUGMENTATIONS = ("none", "flip", "shift", "flip_shift")
-DEPTHS = {"resnet": (20, 32, 44, 56, 110)}  # completed after the name; others work
+DEPTHS = {  # completed after the name; of resnet and vit others work
+    "densenet": (121, 169, 201),
+    "resnet": (20, 32, 44, 56, 110),
+    "vgg": (16, 19),
+    "vit": (8, 12),
+}
 LARGEST_SEED = 2**31 - 1
 
 

@@ -114,7 +114,7 @@ def test_the_parameters_of_the_catalogue():
 
 def test_a_model_returns_logits_of_any_number_of_classes():
     for name in catalog.names("models"):
-        model = catalog.load("models", name)((12, 10, 3), 7)
+        model = catalog.load("models", name)((33, 32, 1), 7)
         assert model.output_shape == (None, 7)
         assert model.layers[-1].activation is keras.activations.linear
 
@@ -127,12 +127,24 @@ def test_a_model_returns_logits_of_any_number_of_classes():
         ("resnet20", (28, 28), "use --model dnn"),
         ("resnet21", (28, 28, 1), "the depth must be 6n [+] 2"),
         ("resnet2", (28, 28, 1), "the depth must be 6n [+] 2"),
-        ("vgg16", (28, 28, 1), "no model 'vgg16': there are cnn, dnn, resnet"),
+        ("alexnet", (26, 32, 3), "27 x 27 pixels or more.*use --model resnet20"),
+        ("vgg16", (28, 28, 1), "32 x 32 pixels or more.*--model applications.VGG16"),
+        ("vgg17", (32, 32, 3), "no vgg17: there are vgg16 and vgg19"),
+        ("densenet100", (32, 32, 3), "there are densenet121, densenet169, densenet201"),
+        ("densenet121", (31, 32, 3), "--model applications.DenseNet121"),
+        ("mobilenetv2", (32, 32), "wants images .*use --model dnn"),
+        ("mobilenetv3", (32, 32, 3), "did you mean 'mobilenetv2'"),
+        ("vit0", (32, 32, 3), "the depth is the number of blocks, as in vit8"),
+        ("vit8", (5, 32, 3), "6 x 6 pixels or more"),
+        ("xception", (7, 7, 3), "8 x 8 pixels or more"),
+        ("cnn5", (28, 28, 1), "no 'cnn5': cnn has one depth, so leave out 5"),
+        ("lenet", (28, 28, 1), "no model 'lenet': .* There are alexnet, cnn, dense"),
     ],
 )
 def test_a_model_that_does_not_fit_is_refused(name, shape, words):
-    with pytest.raises(UserError, match=words):
+    with pytest.raises(UserError, match=words) as refused:
         catalog.load("models", name)(shape, 10)
+    assert "\n" not in str(refused.value)
 
 
 def test_a_constant_schedule_is_its_rate():

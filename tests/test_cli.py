@@ -230,6 +230,7 @@ def test_options_reach_the_run(train):
         (["train", "--schedule"], "co", {"constant", "cosine", "cosine_restarts"}),
         (["train", "--optimizer"], "adam", {"adam", "adamax", "adamw"}),
         (["train", "--model"], "resnet2", {"resnet20"}),
+        (["train", "--model"], "v", {"vgg16", "vgg19", "vit8", "vit12"}),
         (["train", "--dataset"], "mnist", {"mnist", "mnist5k"}),
         (["train"], "--batch-s", {"--batch-size"}),
         (["bench", "--optimizer"], "s", {"sgd"}),

@@ -49,6 +49,7 @@ LAYERS = (
     {"precision", "registration", "results"},
     {"analysis", "parts"},
     {
+        "architectures",
         "audit",
         "callbacks",
         "coverage",

@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras16 import backend, hardware, layers
 from keras16.layers import _compiled
 from keras16.numerics import bits, once
-from tests.close import host
+from tests.close import assert_close, host
 from tests.traced import both, traced
 
 DTYPES = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
@@ -106,3 +106,70 @@ def test_on_a_cpu_with_float16_the_step_is_not_changed(monkeypatch):
         assert _compiled.is_compiled(layer) == backend.module().compiles(
             "float16", native
         )
+
+
+# Convolutions of images that are smaller than the window
+
+
+def small_images(monkeypatch, layer, shape):
+    """A layer's outputs, gradients and inputs, as XLA on this CPU would have them."""
+    monkeypatch.setattr(_compiled, "is_repeated", lambda layer: True)
+    draw = np.random.default_rng(0)
+    x = tf.constant(draw.normal(size=shape), "float16")
+    upstream = tf.constant(draw.normal(size=(*shape[:-1], layer.filters)), "float16")
+    layer.build(x.shape)
+    layer.kernel.assign(draw.normal(size=layer.kernel.shape) / 8)
+
+    @tf.function(jit_compile=True)
+    def step(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+        sources = [x, layer.kernel.value, layer.bias.value]
+        return y, *tape.gradient(y, sources, output_gradients=upstream)
+
+    return step(x), x, upstream
+
+
+@pytest.mark.parametrize(
+    ("sides", "window", "dilation"),
+    [((2, 2), 3, 1), ((1, 4), 3, 1), ((2, 3), (3, 5), 1), ((2, 2), 3, 2)],
+)
+def test_a_small_image_is_convolved_as_in_float32(monkeypatch, sides, window, dilation):
+    options = {"padding": "same", "dilation_rate": dilation}
+    layer = layers.Conv2D(4, window, dtype="float16", **options)
+    found, x, upstream = small_images(monkeypatch, layer, (3, *sides, 8))
+    assert _compiled.missing(layer, x.shape) != (0, 0)
+    twin = keras.layers.Conv2D(4, window, dtype="float32", **options)
+    twin.build(x.shape)
+    twin.set_weights([host(v).astype("float32") for v in layer.get_weights()])
+    wide = tf.cast(x, "float32")
+    with tf.GradientTape() as tape:
+        tape.watch(wide)
+        y = twin(wide)
+    sources = [wide, twin.kernel.value, twin.bias.value]
+    gradients = tape.gradient(y, sources, tf.cast(upstream, "float32"))
+    for ours, exact in zip(found, (y, *gradients), strict=True):
+        scale = np.abs(host(exact)).max()  # sums cancel
+        assert_close(ours, host(exact), "float16", units=1, scale=scale)
+
+
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [
+        ((3, 4, 4, 8), {"padding": "same"}),
+        ((3, 1, 1, 8), {"padding": "same"}),
+        ((3, 2, 2, 8), {"padding": "same", "strides": 2}),
+        ((3, None, None, 8), {"padding": "same"}),
+        ((3, 3, 2, 8), {"padding": "valid"}),
+    ],
+)
+def test_other_images_are_left_alone(monkeypatch, shape, options):
+    monkeypatch.setattr(_compiled, "is_repeated", lambda layer: True)
+    layer = layers.Conv2D(4, 3, dtype="float16", **options)
+    assert _compiled.missing(layer, shape) == (0, 0)
+
+
+def test_a_small_image_of_float32_is_left_alone():
+    layer = layers.Conv2D(4, 3, padding="same", dtype="float32")
+    assert _compiled.missing(layer, (3, 2, 2, 8)) == (0, 0)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import keras
 
 from keras16 import backend, precision
-from keras16.convert import _check, _copy, _subclassed, _weights
+from keras16.convert import _check, _copy, _subclassed, _translation, _weights
 from keras16.convert._copy import is_graph
 from keras16.convert._report import Conversion
 from keras16.convert.twin import as_twin
 from keras16.errors import UserError
 from keras16.precision import Precision
 
-__all__ = ["Conversion", "adapted", "convert", "is_graph"]
+__all__ = ["Conversion", "adapted", "convert", "has_counterparts", "is_graph"]
 
 CONVERTIBLE = ("16", "32", "mixed", "bf16", "mixed_bf16")
 
@@ -81,6 +81,15 @@ def adapted(model: keras.Model, row: Precision) -> keras.Model:
     if not is_graph(model):
         return model
     return _copied(model, row, Conversion(model.name, row.name), logits=True)
+
+
+def has_counterparts(model: keras.Model) -> bool:
+    """Whether a layer of a flat model is Keras' own where keras16 has one of its name.
+
+    Args:
+        model: Sequential or functional.
+    """
+    return any(type(layer) in _translation.replacements() for layer in model.layers)
 
 
 def _copied(

@@ -6,10 +6,13 @@ TensorFlow uses where neither oneDNN, cuDNN nor XLA compiles the step, may not.
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
+from keras import ops
 
 from keras16.layers._activations import SixteenBitActivations
-from keras16.layers._compiled import ComputedOnce
+from keras16.layers._compiled import ComputedOnce, missing
 
 
 @keras.saving.register_keras_serializable(package="keras16")
@@ -20,6 +23,14 @@ class Conv1D(ComputedOnce, SixteenBitActivations, keras.layers.Conv1D):
 @keras.saving.register_keras_serializable(package="keras16")
 class Conv2D(ComputedOnce, SixteenBitActivations, keras.layers.Conv2D):
     """Keras' layer, its activation in 16 bits where its inputs are."""
+
+    def call(self, inputs: Any) -> Any:
+        rows, columns = missing(self, inputs.shape)
+        if not rows and not columns:
+            return super().call(inputs)
+        # "same" puts zeros there anyway; what comes of them is cut off.
+        padded = ops.pad(inputs, ((0, 0), (0, rows), (0, columns), (0, 0)))
+        return super().call(padded)[:, : inputs.shape[1], : inputs.shape[2]]
 
 
 @keras.saving.register_keras_serializable(package="keras16")

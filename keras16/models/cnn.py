@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import keras
 
-from keras16.errors import UserError
 from keras16.layers import BatchNormalization, Conv2D, Dense, MaxPooling2D
+from keras16.models import _images
 
 FILTERS = (16, 32, 64)
 
@@ -17,11 +17,7 @@ def build(input_shape: tuple[int, ...], classes: int) -> keras.Model:
         input_shape: (height, width, channels), at least 8 x 8.
         classes: Number of logits.
     """
-    if len(input_shape) != 3 or min(input_shape[:2]) < 8:
-        raise UserError(
-            f"model cnn wants images of 8 x 8 pixels or more, not inputs of shape "
-            f"{input_shape}: use --model dnn."
-        )
+    _images.check("cnn", input_shape, 8)
     inputs = x = keras.Input(input_shape)
     for stage, filters in enumerate(FILTERS, start=1):
         x = Conv2D(filters, 3, padding="same", use_bias=False, name=f"conv_{stage}")(x)
