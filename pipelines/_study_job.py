@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import pathlib
 import shutil
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from keras16 import results, store
@@ -154,7 +153,7 @@ class Job:
             say(line)
 
 
-def from_ledger(study: Study, scaled: Study) -> Sequence[Record]:
+def from_ledger(study: Study, scaled: Study) -> tuple[Record, ...]:
     """What the runs of a study came to, whatever version of the code trained them."""
     return Ledger(FOLDER / "runs").records(study.name, scaled.runs())
 

@@ -191,7 +191,12 @@ def status_command(study: Study, as_json: bool, **scale: Any) -> None:
     "source",
     type=click.Path(dir_okay=False, path_type=pathlib.Path),
     metavar="FILE.csv",
-    help="Report what another machine ran, instead of mlruns/.",
+    help="Report the runs of a file that `study report` wrote.",
+)
+@click.option(
+    "--tracking-uri",
+    metavar="URI",
+    help="Report what an MLflow store holds, of however many machines.",
 )
 @click.option(
     "--output",
@@ -203,26 +208,33 @@ def status_command(study: Study, as_json: bool, **scale: Any) -> None:
 def report_command(
     study: Study,
     source: pathlib.Path | None,
+    tracking_uri: str | None,
     output: pathlib.Path | None,
     as_json: bool,
     **scale: Any,
 ) -> None:
     """Writes the report of a study: Markdown, HTML, LaTeX, figures and CSV.
 
-    Of the study as it was last run, whether or not all runs are over.
+    Of the study as it was last run here, whether or not all runs are over.
 
     \b
     Example:
       keras16 study report smoke
       keras16 study report mnist_dnn --from docs/results/mnist_dnn.csv
     """
-    from keras16 import results
+    from keras16 import results, tracking
     from keras16.report import study as report
+    from keras16.store import store_uri
 
     from ._study_job import from_ledger
 
     scaled = _as_last_run(study, scale)
-    records = results.read_csv(source) if source else from_ledger(study, scaled)
+    if source and tracking_uri:
+        raise click.UsageError("give --from or --tracking-uri, not both.")
+    if tracking_uri:
+        records = tracking.records(study.name, store_uri(tracking_uri))
+    else:
+        records = results.read_csv(source) if source else from_ledger(study, scaled)
     folder = output or FOLDER / "studies" / study.name
     with results_only():
         written = report.write(study, records, folder)

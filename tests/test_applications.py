@@ -22,7 +22,6 @@ FAMILIES = {
     "DenseNet121": 0.1,
     "EfficientNetB0": 0.1,
     "EfficientNetV2B0": 0.1,
-    "InceptionResNetV2": 0.1,
     "InceptionV3": 0.1,
     "MobileNet": 0.1,
     "MobileNetV2": 0.1,

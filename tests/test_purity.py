@@ -50,10 +50,9 @@ def test_every_other_optimizer_of_the_catalogue_is_pure(optimizer):
     assert report.pure, str(report)
 
 
-# The others' steps are compared with float64 in test_optimizers_16.py.
-@pytest.mark.parametrize("optimizer", ["adadelta", "adamw", "lamb"])
-def test_other_optimizers_of_the_catalogue_learn(optimizer):
-    result = trained(**few(optimizer=optimizer, epochs=3, learning_rate=0.01))
+# All steps are compared with float64 in test_optimizers_16.py.
+def test_one_of_the_other_optimizers_of_the_catalogue_learns():
+    result = trained(**few(optimizer="lamb", epochs=3, learning_rate=0.01))
     assert result.epochs[-1].loss < result.epochs[0].loss, result.epochs
 
 

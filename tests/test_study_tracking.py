@@ -2,13 +2,15 @@
 
 import dataclasses
 import multiprocessing
+import operator
 
 import pytest
 from mlflow import MlflowClient
 
+from keras16.errors import UserError
 from keras16.results import Epoch, Record
 from keras16.study import Arm, Row, Run, Study
-from keras16.tracking import _study, study
+from keras16.tracking import _study, records, study
 
 pytestmark = [
     # MLflow's, at the first use of its tables.
@@ -154,6 +156,18 @@ def test_a_server_that_is_away_costs_little_and_loses_nothing(uri):
     with study(STUDY, uri) as there:
         there.sync(RECORDS)
     assert len(runs(uri, "run")) == 4
+
+
+def test_every_record_comes_back_from_the_store(uri):
+    with study(STUDY, uri) as tracked:
+        tracked.sync([*RECORDS, FAILED])
+    found = records("digits", uri)
+    key = operator.attrgetter("pair", "arm", "status")
+    assert sorted(found, key=key) == sorted([*RECORDS, FAILED], key=key)
+    with pytest.raises(UserError, match="holds no study letters: run it first"):
+        records("letters", uri)
+    with pytest.raises(UserError, match=r"can't be read \(Connection refused\)"):
+        records("digits", CLOSED)
 
 
 def test_the_report_lies_with_the_parent(uri, tmp_path):

@@ -4,7 +4,7 @@ from keras16.report.verdict import verdict
 from keras16.store import store_uri, ui_command, where
 from keras16.tracking._client import IMPATIENT, create_database
 from keras16.tracking._run import Tracked, record_trial, track
-from keras16.tracking._study import TrackedStudy, study
+from keras16.tracking._study import TrackedStudy, records, study
 
 __all__ = [
     "IMPATIENT",
@@ -12,6 +12,7 @@ __all__ = [
     "TrackedStudy",
     "create_database",
     "record_trial",
+    "records",
     "store_uri",
     "study",
     "track",

@@ -10,19 +10,23 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import json
 import pathlib
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from keras16.errors import UserError
 from keras16.report import record as plain
-from keras16.results import Epoch, Record
-from keras16.store import where
+from keras16.results import Epoch, Record, from_dict, to_dict
+from keras16.store import reason, where, without_password
 from keras16.study import Study
 from keras16.tracking import _client
 
 STATUS = {"finished": "FINISHED", "failed": "FAILED", "crashed": "FAILED"}
 KIND, RECORD, WHOLE = "keras16.kind", "keras16.record", "keras16.whole"
+RECORD_FILE = "record.json"  # an artifact: a metric is no float64, and epochs are many
 SECONDS_BETWEEN_TRIES = 30.0  # of a store that fails: a study must not wait for it
 MOST_CHILDREN = 1000  # that MLflow gives at once
 METRICS = (
@@ -164,19 +168,7 @@ class TrackedStudy:
                 self._client.delete_run(child.info.run_id)
 
     def _runs(self, where: str) -> list[Any]:
-        found: list[Any] = []
-        token = None
-        while True:
-            page = self._client.search_runs(
-                [self.experiment_id],
-                where,
-                max_results=MOST_CHILDREN,
-                page_token=token,
-            )
-            found += page
-            token = page.token
-            if not token:
-                return found
+        return _all_runs(self._client, self.experiment_id, where)
 
     def _deliver(self) -> None:
         while self._waiting:
@@ -199,6 +191,7 @@ class TrackedStudy:
         run_id = run.info.run_id
         _client.log_params(self._client, run_id, _params(record))
         self._write_epochs(run_id, record)
+        self._client.log_dict(run_id, to_dict(record), RECORD_FILE)
         values = {name: getattr(record, name) for name in METRICS}
         _client.log_metrics(self._client, run_id, values)
         ended = int(1000 * (record.began + record.wall_seconds))
@@ -218,6 +211,59 @@ class TrackedStudy:
         self._client.set_experiment_tag(
             self.experiment_id, "mlflow.note.content", note[: plain.TAG_LENGTH]
         )
+
+
+def records(name: str, uri: str) -> tuple[Record, ...]:
+    """What MLflow holds of a study's runs, of however many machines.
+
+    Args:
+        name: Of the study.
+        uri: Of the store, as `store_uri` gives it.
+
+    Raises:
+        UserError: The store fails, or holds no such study.
+    """
+    from mlflow import MlflowClient
+
+    try:
+        with _client.manners(_client.IMPATIENT):
+            _client.create_database(uri)
+            client = MlflowClient(uri, registry_uri=uri)
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
+                raise UserError(
+                    f"{without_password(uri)} holds no study {name}: run it first with "
+                    f"`keras16 study run {name}`."
+                )
+            whole = f"tags.`{KIND}` = 'run' and tags.`{WHOLE}` = 'yes'"
+            found = _all_runs(client, experiment.experiment_id, whole)
+            return tuple(_downloaded(client, child.info.run_id) for child in found)
+    except UserError:
+        raise
+    except Exception as error:  # whatever the store has to complain of
+        shown = without_password(uri)
+        raise UserError(
+            f"MLflow store {shown} can't be read ({reason(error)})."
+        ) from error
+
+
+def _all_runs(client: Any, experiment_id: str, where: str) -> list[Any]:
+    found: list[Any] = []
+    token = None
+    while True:
+        page = client.search_runs(
+            [experiment_id], where, max_results=MOST_CHILDREN, page_token=token
+        )
+        found += page
+        token = page.token
+        if not token:
+            return found
+
+
+def _downloaded(client: Any, run_id: str) -> Record:
+    with tempfile.TemporaryDirectory() as folder:
+        path = client.download_artifacts(run_id, RECORD_FILE, folder)
+        return from_dict(json.loads(pathlib.Path(path).read_text()))
 
 
 def identity(record: Record) -> str:
