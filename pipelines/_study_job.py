@@ -118,7 +118,10 @@ class Job:
         self.written = report.write(self.whole, records, self.folder)
         results.write_csv(records, self.folder / f"{self.study.name}.csv")
         self.tracked.sync(records)
-        self.tracked.report(report.summary(self.whole, records), self.folder)
+        found = report.summary(self.whole, records)
+        claims = [f"{one['verdict']}: {one['text']}" for one in found["claims"]]
+        self.tracked.means(records)
+        self.tracked.report([found["verdict"], *claims], self.folder)
 
     def records(self) -> tuple[Record, ...]:
         """What is over, under the code as it is."""

@@ -124,6 +124,7 @@ def command(
         comparison = watcher.during(job)
         with tracking.study(job.study, uri) as tracked:
             tracked.sync(tuple(job.records.values()))
+            tracked.means(tuple(job.records.values()))
             tracked.said(comparison.verdict)
     if tracked.problem:
         say(tracked.problem)

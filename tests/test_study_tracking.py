@@ -170,12 +170,30 @@ def test_every_record_comes_back_from_the_store(uri):
         records("digits", CLOSED)
 
 
+def test_the_means_stand_beside_the_parent_and_are_renewed(uri):
+    """MLflow's table folds children, and its charts leave them out."""
+    better = dataclasses.replace(RECORDS[2], test_accuracy=0.99)
+    with study(STUDY, uri) as tracked:
+        tracked.means(RECORDS[:2])
+        tracked.means([*RECORDS[:2], better, FAILED])
+    found = {run.info.run_name: run for run in runs(uri, "means")}
+    assert set(found) == {"dnn, 16", "dnn, 32"}
+    sixteen = found["dnn, 16"]
+    assert "mlflow.parentRunId" not in sixteen.data.tags
+    assert sixteen.data.params["precision"] == "16"
+    assert "seed" not in sixteen.data.params
+    numbers = sixteen.data.metrics
+    assert numbers["seeds"] == 2 and numbers["failures"] == 1  # the later one counts
+    assert numbers["test_accuracy"] == 0.99
+    assert numbers["weight_bytes"] == 1000
+
+
 def test_the_report_lies_with_the_parent(uri, tmp_path):
     folder = tmp_path / "report"
     folder.mkdir()
     (folder / "digits.md").write_text("# Digits")
     with study(STUDY, uri) as tracked:
-        tracked.report({"verdicts": ["It is as good."]}, folder)
+        tracked.report(["It is as good."], folder)
     (parent,) = runs(uri, "study")
     client = MlflowClient(uri)
     found = client.list_artifacts(parent.info.run_id, "report")

@@ -14,9 +14,10 @@ import json
 import pathlib
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from keras16.analysis import cells
 from keras16.errors import UserError
 from keras16.report import record as plain
 from keras16.results import Epoch, Record, from_dict, to_dict
@@ -98,14 +99,25 @@ class TrackedStudy:
         self._waiting |= {identity(record): record for record in records}
         self._try(self._deliver)
 
-    def report(self, summary: Mapping[str, Any], folder: pathlib.Path) -> None:
+    def means(self, records: Sequence[Record]) -> None:
+        """A run with the means of each row and arm, beside the parent.
+
+        The children of a parent are folded in MLflow's table and have no charts there:
+        the means are what its table and charts show at once.
+
+        Args:
+            records: Of the runs that are over.
+        """
+        self._try(lambda: self._write_means(records))
+
+    def report(self, told: Sequence[str], folder: pathlib.Path) -> None:
         """The report as the parent's artifact, its verdicts as its description.
 
         Args:
-            summary: As `report.study.summary` gives it.
+            told: The verdicts, a paragraph each.
             folder: With the report's files.
         """
-        self._try(lambda: self._reported(summary, folder))
+        self._try(lambda: self._reported(told, folder))
 
     def said(self, sentence: str) -> None:
         """What the study comes to, as the parent's description."""
@@ -204,13 +216,53 @@ class TrackedStudy:
             values = {name: getattr(epoch, name) for name in names if name != "epoch"}
             _client.log_metrics(self._client, run_id, values, epoch.epoch)
 
-    def _reported(self, summary: Mapping[str, Any], folder: pathlib.Path) -> None:
+    def _write_means(self, records: Sequence[Record]) -> None:
+        """Of each row and arm; a run of before gets the new numbers."""
+        runs = self._runs(f"tags.`{KIND}` = 'means'")
+        known = {run.data.tags[RECORD]: run.info.run_id for run in runs}
+        for cell in cells.grid(self._study, records).cells.values():
+            if cell.records:
+                name = f"{cell.row}, {cell.arm}"
+                run_id = known.get(name) or self._new_means(name, cell)
+                _client.log_metrics(self._client, run_id, _means(cell))
+                self._client.set_terminated(run_id, "FINISHED")
+
+    def _new_means(self, name: str, cell: cells.Cell) -> str:
+        first = cell.records[0]
+        created = self._client.create_run(
+            self.experiment_id,
+            tags={**plain.clean(_tags(first)), KIND: "means", RECORD: name},
+            run_name=name,
+        )
+        run_id = created.info.run_id
+        fields = {"row": cell.row, **_params(first)}
+        for own in ("pair", "seed"):  # of one run
+            del fields[own]
+        _client.log_params(self._client, run_id, fields)
+        return run_id
+
+    def _reported(self, told: Sequence[str], folder: pathlib.Path) -> None:
         self._client.log_artifacts(self.parent_id, str(folder), "report")
-        note = "\n\n".join((self._study.question, *summary.get("verdicts", ())))
+        note = "\n\n".join((self._study.question, *told))
         _client.log_tags(self._client, self.parent_id, {"mlflow.note.content": note})
         self._client.set_experiment_tag(
             self.experiment_id, "mlflow.note.content", note[: plain.TAG_LENGTH]
         )
+
+
+def _means(cell: cells.Cell) -> dict[str, float | None]:
+    """What a row and an arm came to over the seeds."""
+    mean, deviation = cell.accuracy
+    sizes = ("weight_bytes", "optimizer_bytes", "peak_memory_bytes")
+    return {
+        "test_accuracy": mean,
+        "test_accuracy_deviation": deviation,
+        "median_epoch_seconds": cell.middle("median_epoch_seconds"),
+        **{name: cell.middle(name) for name in sizes},
+        "wide_tensors": cell.wide_tensors,
+        "seeds": float(len(cell.records)),
+        "failures": float(cell.failures),
+    }
 
 
 def records(name: str, uri: str) -> tuple[Record, ...]:
