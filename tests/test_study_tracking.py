@@ -184,8 +184,8 @@ def test_the_means_stand_beside_the_parent_and_are_renewed(uri):
     assert "seed" not in sixteen.data.params
     numbers = sixteen.data.metrics
     assert numbers["seeds"] == 2 and numbers["failures"] == 1  # the later one counts
-    assert numbers["test_accuracy"] == 0.99
-    assert numbers["weight_bytes"] == 1000
+    assert numbers["accuracy_percent"] == 99
+    assert numbers["model_megabytes"] == 0.001
 
 
 def test_the_report_lies_with_the_parent(uri, tmp_path):

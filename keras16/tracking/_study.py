@@ -251,18 +251,24 @@ class TrackedStudy:
 
 
 def _means(cell: cells.Cell) -> dict[str, float | None]:
-    """What a row and an arm came to over the seeds."""
+    """What a row and an arm came to over the seeds, as a chart shows two decimals."""
     mean, deviation = cell.accuracy
-    sizes = ("weight_bytes", "optimizer_bytes", "peak_memory_bytes")
+    weights, slots = cell.middle("weight_bytes"), cell.middle("optimizer_bytes")
     return {
-        "test_accuracy": mean,
-        "test_accuracy_deviation": deviation,
-        "median_epoch_seconds": cell.middle("median_epoch_seconds"),
-        **{name: cell.middle(name) for name in sizes},
+        "accuracy_percent": _times(mean, 100),
+        "accuracy_deviation_points": _times(deviation, 100),
+        "epoch_seconds": cell.middle("median_epoch_seconds"),
+        "model_megabytes": _times(weights, 1e-6),
+        "optimizer_megabytes": _times(slots, 1e-6),
+        "peak_memory_megabytes": _times(cell.middle("peak_memory_bytes"), 1e-6),
         "wide_tensors": cell.wide_tensors,
         "seeds": float(len(cell.records)),
         "failures": float(cell.failures),
     }
+
+
+def _times(value: float | None, factor: float) -> float | None:
+    return None if value is None else value * factor
 
 
 def records(name: str, uri: str) -> tuple[Record, ...]:
