@@ -108,7 +108,7 @@ def test_every_bit_comes_back_whatever_the_dtype(tmp_path):
             (np.array([1e-8, -0.0, np.nan, np.inf], "float16"), "float16"),
             (np.array(3.14, "float32"), "bfloat16"),
             (np.zeros((0, 3), "float32"), "float32"),
-            (np.arange(6).reshape(2, 3), "int64"),
+            (np.arange(6).reshape(2, 3), "int32"),
             (np.array([True, False]), "bool"),
         ]
         made = [keras.Variable(v, dtype=d, trainable=False) for v, d in values]
