@@ -78,7 +78,7 @@ def wide_on_purpose(model: keras.Model) -> list[Any]:
     """The variables of Keras' own batch normalization in a model, for "stock"."""
     return [
         variable
-        for layer in model._flatten_layers()
+        for layer in _flat(model)
         if type(layer) is keras.layers.BatchNormalization
         for variable in layer.variables
     ]

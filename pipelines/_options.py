@@ -189,6 +189,23 @@ FIELDS: dict[str, tuple[click.ParamType | None, str]] = {
 }
 
 
+# What a training step is made of; seed, length and held-out part are not.
+STEP_FIELDS = (
+    "model",
+    "dataset",
+    "optimizer",
+    "learning_rate",
+    "momentum",
+    "nesterov",
+    "epsilon",
+    "weight_decay",
+    "rounding",
+    "schedule",
+    "augmentation",
+    "batch_size",
+)
+
+
 def run_options(*names: str) -> Callable:
     """A decorator that adds an option for each of these fields of `Run`, or for all.
 

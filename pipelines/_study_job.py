@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pathlib
 import shutil
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from keras16 import results, store
@@ -31,7 +32,9 @@ class Job:
     Attributes:
         whole: The study as it stands in its file.
         study: Scaled as asked for.
-        problem: Why the record in MLflow is not whole; "" where it is.
+        tracked: The record in MLflow.
+        records: Of the runs that are over, once it has trained.
+        summary: Of the report, likewise.
     """
 
     def __init__(
@@ -47,7 +50,7 @@ class Job:
     ) -> None:
         self.whole, self.study = study, study.scaled(**scale)
         self.workers, self.keep_models, self.quiet = workers, keep_models, quiet
-        self.ledger = Ledger(FOLDER / "runs")
+        self.ledger = Ledger()
         self.store = store.store_uri(tracking_uri)
         self.folder = FOLDER / "studies" / study.name
         self.tasks = self._tasks(retry_failed)
@@ -89,7 +92,7 @@ class Job:
         from keras16 import tracking
 
         with tracking.study(self.study, self.store) as self.tracked:
-            self.tracked.sync(self.records())
+            self.tracked.sync(self._over_so_far())
             with _study_progress.display(
                 self.study, self.tasks, self.quiet, self.workers
             ) as shown:
@@ -114,16 +117,15 @@ class Job:
     def _report(self) -> None:
         from keras16.report import study as report
 
-        records = self.records()
-        self.written = report.write(self.whole, records, self.folder)
-        results.write_csv(records, self.folder / f"{self.study.name}.csv")
-        self.tracked.sync(records)
-        found = report.summary(self.whole, records)
-        claims = [f"{one['verdict']}: {one['text']}" for one in found["claims"]]
-        self.tracked.means(records)
-        self.tracked.report([found["verdict"], *claims], self.folder)
+        self.records = self._over_so_far()
+        self.summary = report.summary(self.whole, self.records)
+        self.written = written(self.whole, self.records, self.folder)
+        self.tracked.sync(self.records)
+        self.tracked.means(self.records)
+        claims = [f"{c['verdict']}: {c['text']}" for c in self.summary["claims"]]
+        self.tracked.report([self.summary["verdict"], *claims], self.folder)
 
-    def records(self) -> tuple[Record, ...]:
+    def _over_so_far(self) -> tuple[Record, ...]:
         """What is over, under the code as it is."""
         return self.ledger.records(self.study.name, self.study.runs(), older=False)
 
@@ -131,17 +133,14 @@ class Job:
         """The verdicts, and where to read more."""
         from keras16.report import study as report
 
-        lines = report.lines(self.whole, self.records())
+        lines = report.lines(self.whole, self.records)
         page = next(path for path in self.written if path.suffix == ".html")
         return "\n".join((*lines, f"Report: {page}", self.tracked.where))
 
     def as_json(self) -> str:
         """The report's numbers, and how many runs are over."""
-        from keras16.report import study as report
-
         counts = self.ledger.counts(self.study.runs())
-        found = report.summary(self.whole, self.records())
-        return json.dumps({**found, "counts": counts})
+        return json.dumps({**self.summary, "counts": counts})
 
     def exit_code(self, stop: StopOnSignal) -> int:
         """See the command's help."""
@@ -156,9 +155,20 @@ class Job:
             say(line)
 
 
+def written(
+    study: Study, records: Sequence[Record], folder: pathlib.Path
+) -> list[pathlib.Path]:
+    """Writes the report, and its runs beside it; returns the report's files."""
+    from keras16.report import study as report
+
+    paths = report.write(study, records, folder)
+    results.write_csv(records, folder / f"{study.name}.csv")
+    return paths
+
+
 def from_ledger(study: Study, scaled: Study) -> tuple[Record, ...]:
     """What the runs of a study came to, whatever version of the code trained them."""
-    return Ledger(FOLDER / "runs").records(study.name, scaled.runs())
+    return Ledger().records(study.name, scaled.runs())
 
 
 def last_scale(study: Study) -> dict[str, Any]:

@@ -8,26 +8,12 @@ import click
 
 from keras16.study import Run
 
-from ._options import json_option, run_options
+from ._options import STEP_FIELDS, json_option, run_options
 from ._quiet import import_tensorflow, results_only
 
 
 @click.command(name="audit")
-@run_options(
-    "precision",
-    "model",
-    "dataset",
-    "optimizer",
-    "learning_rate",
-    "momentum",
-    "nesterov",
-    "epsilon",
-    "weight_decay",
-    "rounding",
-    "schedule",
-    "augmentation",
-    "batch_size",
-)
+@run_options("precision", *STEP_FIELDS)
 @json_option
 def command(as_json: bool, **fields: Any) -> None:
     """Lists what is wider than 16 bits in a training step.

@@ -14,6 +14,7 @@ from keras16 import precision
 from keras16.report import units
 
 from ._options import (
+    STEP_FIELDS,
     Number,
     PrecisionName,
     Several,
@@ -28,7 +29,6 @@ from ._table import rendered
 
 if TYPE_CHECKING:
     from keras16.comparison import Comparison, Probe
-    from keras16.comparison.job import Job
     from keras16.execution.pool import Event
     from keras16.results import Record
 
@@ -37,21 +37,7 @@ STOPPING = b"\nkeras16: stopping; what is known so far is told. Again to abort.\
 
 
 @click.command(name="compare")
-@run_options(
-    "model",
-    "dataset",
-    "optimizer",
-    "learning_rate",
-    "momentum",
-    "nesterov",
-    "epsilon",
-    "weight_decay",
-    "rounding",
-    "schedule",
-    "augmentation",
-    "batch_size",
-    "validation",
-)
+@run_options(*STEP_FIELDS, "validation")
 @click.option(
     "--minutes",
     type=Number(min=0, min_open=True),
@@ -85,10 +71,14 @@ STOPPING = b"\nkeras16: stopping; what is known so far is told. Again to abort.\
 def command(
     model: str,
     dataset: str,
+    minutes: float,
+    precisions: tuple[str, ...],
+    epochs: int | None,
+    margin: float,
     tracking_uri: str | None,
     as_json: bool,
     quiet: bool,
-    **options: Any,
+    **fields: Any,
 ) -> None:
     """Says which precision to use for a net, and why.
 
@@ -110,18 +100,21 @@ def command(
 
     uri = store_uri(tracking_uri)
     with results_only(), StopOnSignal(STOPPING) as stop:
-        watcher = Shown(quiet)
-        fields = {name: options.pop(name) for name in list(options) if _of_run(name)}
         job = Job(
             model,
             dataset,
+            minutes=minutes,
+            precisions=precisions,
+            epochs=epochs,
+            margin=margin,
             folder=FOLDER,
-            watcher=watcher,
+            watcher=Shown(quiet),
             stop=stop.event,
             fields=fields,
-            **options,
         )
-        comparison = watcher.during(job)
+        if not quiet:
+            say(f"measuring {', '.join(job.precisions)} of {job.run.model}")
+        comparison = job.result()
         with tracking.study(job.study, uri) as tracked:
             tracked.sync(tuple(job.records.values()))
             tracked.means(tuple(job.records.values()))
@@ -133,24 +126,11 @@ def command(
     raise SystemExit(stop.exit_code if stop.event.is_set() else bool(tracked.problem))
 
 
-def _of_run(name: str) -> bool:
-    from keras16.study import Run
-
-    fields = {field.name for field in dataclasses.fields(Run)}
-    return name in fields - {"epochs"}
-
-
 class Shown:
     """A `Watcher` that shows on standard error what is known as soon as it is."""
 
     def __init__(self, quiet: bool) -> None:
         self.quiet = quiet
-
-    def during(self, job: Job) -> Comparison:
-        """The result of a job that is watched."""
-        if not self.quiet:
-            say(f"measuring {', '.join(job.precisions)} of {job.run.model}")
-        return job.result()
 
     def probed(self, probes: Sequence[Probe]) -> None:
         """Shows purity, speed and memory."""

@@ -175,7 +175,7 @@ def status_command(study: Study, as_json: bool, **scale: Any) -> None:
     from keras16.execution.ledger import Ledger
 
     scaled = _as_last_run(study, scale)
-    counts = Ledger(FOLDER / "runs").counts(scaled.runs())
+    counts = Ledger().counts(scaled.runs())
     if as_json:
         click.echo(json.dumps({"study": study.name, **counts}))
         return
@@ -226,7 +226,7 @@ def report_command(
     from keras16.report import study as report
     from keras16.store import store_uri
 
-    from ._study_job import from_ledger
+    from ._study_job import from_ledger, written
 
     scaled = _as_last_run(study, scale)
     if source and tracking_uri:
@@ -237,13 +237,12 @@ def report_command(
         records = results.read_csv(source) if source else from_ledger(study, scaled)
     folder = output or FOLDER / "studies" / study.name
     with results_only():
-        written = report.write(study, records, folder)
-        results.write_csv(records, folder / f"{study.name}.csv")
+        paths = written(study, records, folder)
     if as_json:
         click.echo(json.dumps(report.summary(study, records)))
         return
     click.echo("\n".join(report.lines(study, records)))
-    click.echo("Written: " + ", ".join(str(path) for path in written))
+    click.echo("Written: " + ", ".join(str(path) for path in paths))
 
 
 def _as_last_run(study: Study, scale: dict[str, Any]) -> Study:

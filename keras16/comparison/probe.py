@@ -7,15 +7,10 @@ tells a JSON object in its last line.
 from __future__ import annotations
 
 import dataclasses
-import json
-import subprocess
-import sys
 import time
 from typing import Any
 
-from keras16 import user_code
-from keras16.errors import UserError
-from keras16.execution.environment import for_child
+from keras16.execution import child
 from keras16.study import Run
 
 SECONDS = 2.0  # of steps that are timed
@@ -51,33 +46,8 @@ def probe(run: Run) -> Probe:
     Raises:
         UserError: It can't be started as it was asked for.
     """
-    process = subprocess.Popen(
-        [sys.executable, "-m", __name__],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=for_child(),
-    )
-    try:
-        out, err = process.communicate(json.dumps(run.fields()))
-    except BaseException:  # Ctrl-C: the process must not go on alone
-        process.kill()
-        process.communicate()
-        raise
-    lines = out.strip().splitlines()
-    told = json.loads(lines[-1]) if lines else {}
-    if "refused" in told:
-        raise UserError(told["refused"])
-    if "problem" in told or not told:
-        why = told.get("problem") or _last(err) or f"code {process.returncode}"
-        return Probe(run.precision, problem=why)
+    told = child.ask(__name__, run.fields())
     return Probe(run.precision, **told)
-
-
-def _last(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else ""
 
 
 def measured(run: Run) -> dict[str, Any]:
@@ -120,18 +90,5 @@ def _step_seconds(prepared: Any, loop: Any) -> float:
         steps = min(wanted, prepared.steps_per_epoch)
 
 
-def main() -> None:
-    """Measures the run that standard input describes."""
-    out = sys.stdout
-    sys.stdout = sys.stderr  # what libraries print
-    try:
-        told = measured(Run(**json.load(sys.stdin)))
-    except UserError as error:
-        told = {"refused": str(error)}
-    except Exception as error:  # of any kind: the other precisions go on
-        told = {"problem": user_code.reason(error)}
-    print(json.dumps(told), file=out)
-
-
 if __name__ == "__main__":
-    main()
+    child.answer(lambda fields: measured(Run(**fields)))

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
 from keras16.errors import UserError
-from keras16.execution import worker
+from keras16.execution import child, worker
 from keras16.execution.environment import for_child
 from keras16.execution.ledger import Entry
 from keras16.study import Planned
@@ -245,10 +245,9 @@ class _Pool:
 
 def _last_line(log: pathlib.Path) -> str:
     try:
-        lines = log.read_text(errors="replace").split("\n")
+        return child.last_line(log.read_text(errors="replace")) or "no word"
     except OSError:
         return "see its log"
-    return next((line.strip() for line in reversed(lines) if line.strip()), "no word")
 
 
 def _close(pipe: IO[str] | None) -> None:

@@ -6,16 +6,15 @@ tells their numbers of parameters: building a net wants a process that trains no
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import pathlib
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from keras16.errors import UserError
-from keras16.execution import identity
-from keras16.execution.environment import for_child
+from keras16.execution import child, identity
 from keras16.study import Run
 
 RECORD_BYTES = 40_000  # a record with a hundred epochs, and its log
@@ -64,20 +63,10 @@ def parameters(runs: Sequence[Run], folder: pathlib.Path) -> list[int]:
 
 
 def _counted(runs: Sequence[Run]) -> list[int]:
-    done = subprocess.run(
-        [sys.executable, "-m", __name__],
-        input=json.dumps([run.fields() for run in runs]),
-        capture_output=True,
-        text=True,
-        env=for_child(),
-        check=False,
-    )
-    told = done.stdout.strip().splitlines()
-    answer = json.loads(told[-1]) if told else {}
-    if "counts" in answer:
-        return answer["counts"]
-    last = (done.stderr.strip().splitlines() or ["no word"])[-1]
-    raise UserError(answer.get("refused") or f"a net can't be built: {last}")
+    told = child.ask(__name__, [run.fields() for run in runs])
+    if "problem" in told:
+        raise UserError(f"a net can't be built: {told['problem']}")
+    return told["counts"]
 
 
 def _read(file: pathlib.Path) -> dict[str, int]:
@@ -101,19 +90,13 @@ def _count(run: Run, load: Callable) -> int:
     return measure.parameters(assembly.core(run.model, load(run.dataset)))
 
 
-def main() -> None:
-    """Tells `{"counts": [...]}` or `{"refused": why}` in the last line."""
-    import functools
-
+def counts(fields: Sequence[dict[str, Any]]) -> dict[str, list[int]]:
+    """The number of parameters of each run, built in this process."""
     from keras16 import data
 
     load = functools.cache(data.load)
-    try:
-        runs = [Run(**fields) for fields in json.load(sys.stdin)]
-        print(json.dumps({"counts": [_count(run, load) for run in runs]}))
-    except UserError as error:
-        print(json.dumps({"refused": str(error)}))
+    return {"counts": [_count(Run(**each), load) for each in fields]}
 
 
 if __name__ == "__main__":
-    main()
+    child.answer(counts)

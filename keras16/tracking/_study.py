@@ -27,6 +27,7 @@ from keras16.tracking import _client
 
 STATUS = {"finished": "FINISHED", "failed": "FAILED", "crashed": "FAILED"}
 KIND, RECORD, WHOLE = "keras16.kind", "keras16.record", "keras16.whole"
+NOTE = "mlflow.note.content"
 RECORD_FILE = "record.json"  # an artifact: a metric is no float64, and epochs are many
 SECONDS_BETWEEN_TRIES = 30.0  # of a store that fails: a study must not wait for it
 MOST_CHILDREN = 1000  # that MLflow gives at once
@@ -121,8 +122,7 @@ class TrackedStudy:
 
     def said(self, sentence: str) -> None:
         """What the study comes to, as the parent's description."""
-        note = {"mlflow.note.content": f"{self._study.question}\n\n{sentence}"}
-        self._try(lambda: _client.log_tags(self._client, self.parent_id, note))
+        self._try(lambda: self._describe((sentence,)))
 
     def close(self) -> None:
         """The study's process ends; what waits is tried once more."""
@@ -131,7 +131,7 @@ class TrackedStudy:
         if self.parent_id:
             self._try(lambda: self._client.set_terminated(self.parent_id, "FINISHED"))
 
-    def _try(self, action: Callable[[], None]) -> None:
+    def _try(self, action: Callable[[], object]) -> None:
         impatient = bool(self.problem) or self._client is None
         environment = _client.IMPATIENT if impatient else _client.ENVIRONMENT
         try:
@@ -167,7 +167,7 @@ class TrackedStudy:
 
     def _new_parent(self) -> str:
         title, question = self._study.title, self._study.question
-        tags = {KIND: "study", "mlflow.note.content": question}
+        tags = {KIND: "study", NOTE: question}
         created = self._client.create_run(self.experiment_id, tags=tags, run_name=title)
         return created.info.run_id
 
@@ -243,11 +243,16 @@ class TrackedStudy:
 
     def _reported(self, told: Sequence[str], folder: pathlib.Path) -> None:
         self._client.log_artifacts(self.parent_id, str(folder), "report")
-        note = "\n\n".join((self._study.question, *told))
-        _client.log_tags(self._client, self.parent_id, {"mlflow.note.content": note})
+        note = self._describe(told)
         self._client.set_experiment_tag(
-            self.experiment_id, "mlflow.note.content", note[: plain.TAG_LENGTH]
+            self.experiment_id, NOTE, note[: plain.TAG_LENGTH]
         )
+
+    def _describe(self, told: Sequence[str]) -> str:
+        """Gives the parent its description, and returns it."""
+        note = "\n\n".join((self._study.question, *told))
+        _client.log_tags(self._client, self.parent_id, {NOTE: note})
+        return note
 
 
 def _means(cell: cells.Cell) -> dict[str, float | None]:

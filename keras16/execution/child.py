@@ -1,0 +1,67 @@
+"""Asks a process of its own one question: JSON in, a JSON object in its last line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from keras16 import user_code
+from keras16.errors import UserError
+from keras16.execution.environment import for_child
+
+
+def ask(module: str, question: Any) -> dict[str, Any]:
+    """What `answer` in the main part of a module gives.
+
+    Args:
+        module: Its name.
+        question: As JSON takes it.
+
+    Returns:
+        The answer; or {"problem": why there is none, in one line}.
+
+    Raises:
+        UserError: The module raised it.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", module],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=for_child(),
+    )
+    try:
+        out, err = process.communicate(json.dumps(question))
+    except BaseException:  # Ctrl-C: the process must not go on alone
+        process.kill()
+        process.communicate()
+        raise
+    told = last_line(out)
+    if not told:
+        return {"problem": last_line(err) or f"code {process.returncode}"}
+    found = json.loads(told)
+    if "refused" in found:
+        raise UserError(found["refused"])
+    return found
+
+
+def answer(function: Callable[[Any], dict[str, Any]]) -> None:
+    """Answers the question on standard input; what libraries print goes elsewhere."""
+    out, sys.stdout = sys.stdout, sys.stderr
+    try:
+        told = function(json.load(sys.stdin))
+    except UserError as error:
+        told = {"refused": str(error)}
+    except Exception as error:  # of any kind: the parent decides
+        told = {"problem": user_code.reason(error)}
+    print(json.dumps(told), file=out)
+
+
+def last_line(text: str) -> str:
+    """The last line that says something; "" where none does."""
+    lines = (line.strip() for line in reversed(text.splitlines()))
+    return next(filter(None, lines), "")
