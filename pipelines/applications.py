@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import math
 import multiprocessing
 import pathlib
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ TITLES = (
     "parameters",
     "error",
     "weights alone",
+    "layers rounded",
     "own statistics",
     "images",
     "wide of tensors",
@@ -41,6 +43,8 @@ random images sets its batch-norm statistics; then `keras16.convert` makes its t
   share of their spread over other images (dropout off).
 - **weights alone**: the same of a float32 model with the twin's weights. Random nets
   magnify any rounding: of a deep one, no 16-bit weights give the same logits.
+- **layers rounded**: the same with each layer's output rounded once, besides: what no
+  net that keeps 16 bits can avoid. Measured where the error is above 10 %.
 - **own statistics**: the same, the twin's statistics set by a pass of its own.
 - **images**: in the pass and in the comparison: {examples}, and as long as the error is
   above 10 % four times as many, up to 2,048. Deep random nets hang on their statistics
@@ -157,13 +161,14 @@ def _line(row: Row, bound: float) -> str:
 def cells(row: Row) -> tuple[str, ...]:
     """A row of the table, as text."""
     if row.problem:
-        return (row.name, *("",) * 6, row.problem, "", "")
+        return (row.name, *("",) * 7, row.problem, "", "")
     return (
         row.name,
         str(row.side),
         f"{row.parameters:,}",
         f"{row.error:.2%}",
         f"{row.weights_error:.2%}",
+        "-" if math.isnan(row.layers_error) else f"{row.layers_error:.2%}",
         f"{row.own_error:.2%}",
         f"{row.examples:,}",
         f"{row.wide} of {row.tensors:,}",

@@ -78,8 +78,11 @@ def test_a_row_is_audited_and_saved():
 
 def test_more_images_are_taken_where_the_error_is_above_the_bound():
     quick = {"examples": 2, "most": 8, "audited": False, "reloaded": False}
-    assert sweep.row("VGG16", bound=0.1, **quick).examples == 2
-    assert sweep.row("VGG16", bound=0.0, **quick).examples == 8
+    within, above = (sweep.row("VGG16", bound=bound, **quick) for bound in (0.1, 0.0))
+    assert (within.examples, above.examples) == (2, 8)
+    # There it is told what rounding each layer's output alone comes to.
+    assert np.isnan(within.layers_error)
+    assert above.weights_error != above.layers_error < 2 * above.error
 
 
 def test_small_images_are_enlarged():
@@ -145,7 +148,7 @@ def test_the_command_goes_on_after_a_failure_and_writes_its_table(
     assert done.exit_code == 1
     assert "VGG16" in done.stdout
     lines = output.read_text().splitlines()
-    cells = "32 | 5,000 | 1.00% | 0.50% | 2.00% | 128 | 0 of 1,234 | yes | 2"
+    cells = "32 | 5,000 | 1.00% | 0.50% | - | 2.00% | 128 | 0 of 1,234 | yes | 2"
     assert f"| VGG16 | {cells} |" in lines
     assert any("Xception" in line and "too large" in line for line in lines)
     assert "| VGG19 |" in output.read_text()

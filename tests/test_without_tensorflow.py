@@ -40,6 +40,7 @@ import numpy as np
 import keras16
 from keras16 import backend
 
+keras.utils.set_random_seed(0)
 x = np.random.default_rng(0).normal(size=(96, 6)).astype("float32")
 y = (x.sum(axis=1) > 0).astype("int32")
 
@@ -68,7 +69,9 @@ assert keras16.audit(twin, x, y).tensors == found.tensors
 for variable, value in zip(twin.variables, before):
     np.testing.assert_array_equal(variable.numpy(), value)
 history = twin.fit(x, y, epochs=12, batch_size=32, verbose=0).history
-assert history["accuracy"][-1] > 0.9, history
+# Of the last epochs together: one alone is 96 samples, three batches and a dropout.
+assert np.mean(history["accuracy"][-4:]) > 0.9, history
+assert history["loss"][-1] < history["loss"][0] / 2, history
 assert {str(v.dtype) for v in twin.trainable_variables} == {"float16"}
 
 def batches():
