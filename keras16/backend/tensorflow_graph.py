@@ -32,12 +32,13 @@ def training_step_tensors(
     Raises:
         UserError: The step can't be traced with this batch.
     """
+    _make_slots(model)
     before = len(_variables(model))
     with own_floats.of(model):
-        step, scopes = _trace(model, x, y, sample_weight)
-        if len(_variables(model)) > before:
+        step, scopes, traces = _trace(model, x, y, sample_weight)
+        if len(_variables(model)) > before and traces < 2:
             # The first trace of a model that never ran also builds it.
-            step, scopes = _trace(model, x, y, sample_weight)
+            step, scopes, _ = _trace(model, x, y, sample_weight)
     sources = Sources(model, scopes, _input_names(step, x, y, sample_weight))
     yield from _graph_tensors(step.graph, sources, set())
     for variable in _variables(model, step.graph.variables).values():
@@ -79,13 +80,27 @@ def wide_tensors(function: Any) -> int:
     return sum(tensor.counted and tensor.wide for tensor in tensors)
 
 
-def _trace(model: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Scopes]:
-    """The step as Keras' trainer compiles it, as a concrete function."""
+def _make_slots(model: Any) -> None:
+    """Makes an optimizer's slots, as `fit` would: a step that does is traced twice."""
+    if model.built and model.optimizer is not None and not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+
+
+def _trace(model: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Scopes, int]:
+    """The step as Keras' trainer compiles it, as a concrete function.
+
+    Also which object opens which scope, and how often the step was traced: TensorFlow
+    itself traces anew what made variables of its own.
+    """
     import keras
     import tensorflow as tf
 
+    traces = 0
+
     @tf.autograph.experimental.do_not_convert
     def one_step(data):
+        nonlocal traces
+        traces += 1
         return model.distribute_strategy.run(model.train_step, args=(data,))
 
     function = tf.function(
@@ -94,7 +109,8 @@ def _trace(model: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Scopes]
     data = keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
     try:
         with _recorded_scopes() as scopes:
-            return function.get_concrete_function(_specification(data)), scopes
+            step = function.get_concrete_function(_specification(data))
+        return step, scopes, traces
     except Exception as error:  # of any kind: a step is anyone's code
         raise untraceable(model, error) from error
 
