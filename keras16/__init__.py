@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         regularizers,
     )
     from keras16.audit import audit
+    from keras16.bounds import error_bound
     from keras16.comparison import compare
     from keras16.convert import convert
     from keras16.precision import use
@@ -42,6 +43,7 @@ PUBLIC = {
     "compare": "keras16.comparison",
     "constraints": "keras16.constraints",
     "convert": "keras16.convert",
+    "error_bound": "keras16.bounds",
     "fit": "keras16.training",
     "initializers": "keras16.initializers",
     "layers": "keras16.layers",
@@ -60,6 +62,7 @@ __all__ = [
     "compare",
     "constraints",
     "convert",
+    "error_bound",
     "fit",
     "initializers",
     "layers",

@@ -51,6 +51,7 @@ LAYERS = (
     {
         "architectures",
         "audit",
+        "bounds",
         "callbacks",
         "coverage",
         "diagnosis",

@@ -109,6 +109,19 @@ def traced_once(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def pullback(linear: Callable[[Any], Any], shape: tuple[int, ...], slopes: Any) -> Any:
+    """The transpose of a linear function, applied to slopes by its outputs.
+
+    Args:
+        linear: Function of one tensor.
+        shape: Of that tensor.
+        slopes: Of the shape of what it gives; its dtype is the tensor's.
+    """
+    slopes = jnp.asarray(slopes)
+    _, back = jax.vjp(linear, jnp.zeros(shape, slopes.dtype))
+    return back(slopes)[0]
+
+
 def compiles(policy: str, native_float16: bool) -> bool:
     """Whether XLA shall compile the step of a policy: JAX knows no other way.
 

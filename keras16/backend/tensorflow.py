@@ -146,6 +146,22 @@ def traced_once(function: Callable[..., Any]) -> Callable[..., Any]:
     return tf.function(function, autograph=False)
 
 
+def pullback(linear: Callable[[Any], Any], shape: tuple[int, ...], slopes: Any) -> Any:
+    """The transpose of a linear function, applied to slopes by its outputs.
+
+    Args:
+        linear: Function of one tensor.
+        shape: Of that tensor.
+        slopes: Of the shape of what it gives; its dtype is the tensor's.
+    """
+    slopes = tf.convert_to_tensor(slopes)
+    with tf.GradientTape() as tape:
+        x = tf.zeros(shape, slopes.dtype)
+        tape.watch(x)
+        y = linear(x)
+    return tape.gradient(y, x, output_gradients=slopes)
+
+
 def either(
     condition: Any, then: Callable[[], None], otherwise: Callable[[], None]
 ) -> None:
