@@ -1,12 +1,16 @@
 """Bounds on rounding: never below the true error, and small enough to be of use."""
 
 import keras
+import ml_dtypes
 import numpy as np
 import pytest
 from keras import layers
 
+import keras16
 from keras16 import bounds
 from keras16 import layers as own
+from keras16.bounds import _accumulation, _activations, _linear
+from keras16.errors import UserError
 from keras16.numerics import averages
 
 pytestmark = pytest.mark.skipif(
@@ -140,3 +144,220 @@ def check(found, exact):
     same = np.argmax(exact, axis=1) == top[:, 0]
     assert np.all(same[found.proven[known]])
     return known.sum()
+
+
+def test_a_bound_is_seldom_ten_times_too_large_where_there_is_one_layer():
+    build, shape = NETS["one layer"]
+    narrow, wide = twins(build)
+    draws = np.random.default_rng(0)
+    draw_weights(narrow, draws, "usual")
+    copy_weights(narrow, wide)
+    x = draws.normal(size=(512, *shape)).astype("float16")
+    found = bounds.error_bound(narrow, x)
+    error = np.abs(found.outputs - np.asarray(wide(x.astype("float64"))))
+    assert np.median(error / found.bound) > 0.1
+    assert found.proven.mean() > 0.95
+
+
+def test_inputs_that_float16_rounds_are_part_of_the_error():
+    net = keras.Sequential([keras.Input((1,)), own.Dense(2, use_bias=False)])
+    net = keras16.convert(net, "16")
+    net.layers[0].kernel.assign([[1.0, 0.5]])
+    x = np.array([[1 + 2.0**-12]])
+    found = keras16.error_bound(net, x)
+    np.testing.assert_array_equal(found.outputs, [[1, 0.5]])
+    assert found.bound[0, 0] >= 2.0**-12
+    assert found.proven.all()
+
+
+def test_an_infinity_or_a_nan_leaves_its_own_example_open():
+    build, shape = NETS["relu"]
+    narrow, _ = twins(build)
+    draw_weights(narrow, np.random.default_rng(0), "usual")
+    x = np.random.default_rng(1).normal(size=(4, *shape))
+    x[1], x[2, 0] = 6e4, np.nan
+    found = bounds.error_bound(narrow, x)
+    assert np.isfinite(found.bound[[0, 3]]).all()
+    assert np.isinf(found.bound[[1, 2]]).all()
+    assert not found.proven[[1, 2]].any()
+
+
+def test_a_tie_is_open():
+    net = keras.Sequential([keras.Input((2,)), layers.Flatten()])
+    net = keras16.convert(net, "16")
+    found = bounds.error_bound(net, np.array([[1.0, 1.0], [1.0, 2.0]]))
+    np.testing.assert_array_equal(found.bound, 0)  # nothing is rounded
+    np.testing.assert_array_equal(found.proven, [False, True])
+
+
+def test_a_softmax_at_the_end_is_left_out():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((6,))
+    hidden = layers.Dense(5, activation="relu")(inputs)
+    ends = [
+        layers.Dense(3, activation="softmax")(hidden),
+        layers.Softmax()(layers.Dense(3)(hidden)),
+    ]
+    x = np.random.default_rng(0).normal(size=(5, 6))
+    for end in ends:
+        twin = keras16.convert(keras.Model(inputs, end), "16")
+        found = bounds.error_bound(twin, x)
+        assert found.outputs.min() < 0
+        assert np.isfinite(found.bound).all()
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Doubled(layers.Dense):
+    """A Dense in name: what it computes is its own business."""
+
+    def call(self, inputs, training=None):
+        return 2 * super().call(inputs)
+
+
+@pytest.mark.parametrize(
+    "layer, named",
+    [
+        (Doubled(3, dtype="float16"), "Doubled"),
+        (own.Dense(3, activation=lambda x: x * x, dtype="float16"), "activation"),
+        (own.MultiHeadAttention(1, 2, dtype="float16"), "MultiHeadAttention"),
+    ],
+)
+def test_what_is_not_known_leaves_all_answers_open(layer, named):
+    inputs = keras.Input((4, 3), dtype="float16")
+    x = layer(inputs, inputs) if "Attention" in named else layer(inputs)
+    x = layers.Flatten(dtype="float16")(x)
+    net = keras.Model(inputs, own.Dense(2, dtype="float16")(x))
+    found = bounds.analyse(net, np.zeros((2, 4, 3)))
+    assert any(named in one for one in found.open)
+    assert np.isinf(found.found.bound).all()
+    assert not found.found.proven.any()
+
+
+def test_what_computes_in_float32_or_has_two_inputs_is_refused():
+    inputs = keras.Input((3,))
+    wide = keras.Model(inputs, layers.Dense(2)(inputs))
+    with pytest.raises(UserError, match="computes in float32"):
+        keras16.error_bound(wide, np.zeros((1, 3)))
+    other = keras.Input((3,))
+    both = keras.Model([inputs, other], layers.Add()([inputs, other]))
+    with pytest.raises(UserError, match="one input"):
+        keras16.error_bound(keras16.convert(both, "16"), np.zeros((1, 3)))
+
+
+def test_the_shares_of_the_layers_are_what_the_bound_is_made_of():
+    build, shape = NETS["convolutional"]
+    narrow, _ = twins(build)
+    draw_weights(narrow, np.random.default_rng(0), "usual")
+    x = np.random.default_rng(1).normal(size=(64, *shape)).astype("float16")
+    found = bounds.analyse(narrow, x)
+    order = np.argsort(found.found.outputs, axis=1)
+    runner_up = np.take_along_axis(found.found.margin_bound, order[:, -2:-1], 1)
+    assert sum(found.shares.values()) == pytest.approx(runner_up.mean(), rel=0.2)
+    assert next(iter(found.shares)).startswith("conv2d")
+
+
+# Kernels
+
+
+class Kernel:
+    """A stand-in for a layer, whose product is computed as asked."""
+
+    def __init__(self, product, shape):
+        self.product, self.kernel = product, keras.Variable(np.zeros(shape, "float32"))
+
+    def __call__(self, x):
+        return self.product(np.asarray(x, "float32"), np.asarray(self.kernel))
+
+
+def in_steps(dtype):
+    """A product that keeps each sum in a dtype."""
+
+    def product(x, kernel):
+        total = np.zeros((len(x), kernel.shape[1]), dtype)
+        for column, row in zip(x.T, kernel, strict=True):
+            total = (total + (column[:, None] * row).astype(dtype)).astype(dtype)
+        return total.astype("float32").astype("float16")
+
+    return product
+
+
+@pytest.mark.parametrize(
+    "dtype, unit", [("float32", 2.0**-24), ("float16", 2.0**-11), ("bfloat16", None)]
+)
+@pytest.mark.parametrize("terms", [9, 784])
+def test_how_a_kernel_accumulates_is_recognized(monkeypatch, dtype, unit, terms):
+    monkeypatch.setattr(_accumulation.backend.module(), "has_gpu", lambda: False)
+    kind = ml_dtypes.bfloat16 if dtype == "bfloat16" else np.dtype(dtype)
+    layer = Kernel(in_steps(kind), (terms, 8))
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = _accumulation._asked(layer, keras.ops.matmul, (16, terms), terms)
+    assert found == unit
+
+
+def test_inputs_cut_to_fewer_bits_are_recognized():
+    def product(x, kernel):
+        cut = (one.astype(ml_dtypes.bfloat16).astype("float32") for one in (x, kernel))
+        return np.matmul(*cut).astype("float16")
+
+    layer = Kernel(product, (300, 8))
+    assert _accumulation._asked(layer, keras.ops.matmul, (16, 300), 300) != 2.0**-24
+
+
+# The rules
+
+
+@pytest.mark.parametrize("name", _activations._NAMED)
+def test_an_activation_bends_no_more_than_is_said(name):
+    function = _activations._NAMED[name]
+    x = np.linspace(-9, 9, 36_001)
+    keras_values = np.asarray(getattr(keras.activations, name)(keras.ops.array(x)))
+    np.testing.assert_allclose(function.value(x), keras_values, rtol=1e-6, atol=1e-6)
+    draws = np.random.default_rng(0)
+    a, b = draws.uniform(-9, 9, (2, 100_000))
+    b = np.where(draws.random(len(a)) < 0.5, b, a + (b - a) * 1e-3)
+    rise = function.value(a) - function.value(b)
+    slope = function.slope(a)
+    error = np.abs(a - b)
+    bent = rise - slope * (a - b)
+    noise = 1e-14 * (1 + np.abs(a))
+    assert np.all(np.abs(rise) <= function.lipschitz * error + noise)
+    assert np.all(np.abs(bent) <= _activations._bend(function, a, error) + noise)
+    if function.convex:
+        assert np.all(bent <= noise)
+
+
+def test_terms_are_counted_as_the_kernel_adds_them():
+    for layer, shape, terms in (
+        (own.Dense(5), (2, 7), 7),
+        (own.Conv2D(5, (3, 2)), (2, 8, 8, 4), 24),
+        (own.Conv2D(4, 3, groups=2), (2, 8, 8, 4), 18),
+        (own.DepthwiseConv2D(3, depth_multiplier=2), (2, 8, 8, 4), 9),
+        (own.EinsumDense("abc,cde->abde", (None, 3, 5)), (2, 6, 7), 7),
+        (own.EinsumDense("abde,dec->abc", (None, 5)), (2, 6, 3, 4), 12),
+    ):
+        layer.build(shape)
+        assert _linear._terms(layer, np.asarray(layer.kernel)) == terms, layer
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("size, strides", [((2, 3), (2, 2)), ((3, 3), (1, 2))])
+def test_pooling_of_any_window_is_followed(padding, size, strides):
+    kept = {"padding": padding, "dtype": "float16", "strides": strides}
+    draws = np.random.default_rng(0)
+    for pooling in (own.MaxPooling2D, layers.AveragePooling2D):
+        net = keras.Sequential(
+            [
+                keras.Input((7, 6, 3), dtype="float16"),
+                own.Conv2D(2, 1, dtype="float16"),
+                pooling(size, **kept),
+                layers.Flatten(dtype="float16"),
+            ]
+        )
+        x = draws.normal(size=(64, 7, 6, 3)).astype("float16")
+        kernel, bias = (np.asarray(w, "float64") for w in net.layers[0].weights)
+        before = np.einsum("nhwc,co->nhwo", x.astype("float64"), kernel[0, 0]) + bias
+        wide = pooling(size, **kept | {"dtype": "float64"})(before)
+        exact = np.asarray(wide).reshape(64, -1)
+        found = bounds.error_bound(net, x)
+        assert check(found, exact) == 64
+        assert found.bound.max() < 0.02

@@ -47,11 +47,18 @@ def unit(
 
 def _copy(layer: Any, shape: tuple[int, ...]) -> Any:
     """A layer of the same settings, without an activation, whose bias is 0."""
-    copy = type(layer).from_config(layer.get_config())
+    activation, layer.activation = layer.activation, keras.activations.linear
+    try:
+        config = layer.get_config()
+    finally:
+        layer.activation = activation
+    for name in config:
+        if name.endswith(("_regularizer", "_constraint")):
+            config[name] = None
+        elif name.endswith("_initializer"):
+            config[name] = "zeros"
+    copy = type(layer).from_config(config)
     copy.build(shape)
-    copy.activation = None
-    if copy.bias is not None:
-        copy.bias.assign(keras.ops.zeros_like(copy.bias))
     return copy
 
 
@@ -75,16 +82,14 @@ def _asked(
     numbers = range(1, DRAWS + 1)
     typical = 2e4 / math.sqrt(terms)
     wide = [_many(draws, *shapes, typical) for _ in numbers]
-    wide += [_few(draws, *shapes, number) for number in numbers]
+    wide += [_few(draws, *shapes, terms, number) for number in numbers]
     if all(_is_exact(layer, product, *draw) for draw in wide):
         return _wide()
-    narrow = [
-        _many(draws, *shapes, 2**11 / terms, lowest)
-        for lowest in (-1, 0)
-        for _ in numbers
-    ]
-    exact = terms <= 2**11 and all(_is_exact(layer, product, *one) for one in narrow)
-    return UNIT if exact and not backend.module().has_gpu() else None
+    if terms > 2**10 or backend.module().has_gpu():
+        return None
+    narrow = [_counting(draws, *shapes, terms) for _ in numbers]
+    narrow += [_few(draws, *shapes, terms, 1, 1) for _ in numbers]
+    return UNIT if all(_is_exact(layer, product, *one) for one in narrow) else None
 
 
 def _many(
@@ -92,29 +97,41 @@ def _many(
     shape: tuple[int, ...],
     kernel_shape: tuple[int, ...],
     largest: float,
-    lowest: int = -1,
 ) -> Draw:
     """Whole numbers whose products go up to `largest`.
 
     With n terms, products of 2e4 / sqrt(n) make sums far beyond 11 bits on the way to
-    one that is no infinity; those of 2**11 / n never one beyond 11 bits.
+    one that is no infinity.
     """
     most = max(int(math.sqrt(largest)), 1)
-    sizes = (shape, kernel_shape)
-    x, kernel = (draws.integers(lowest * most, most + 1, size) for size in sizes)
+    x, kernel = (draws.integers(-most, most + 1, one) for one in (shape, kernel_shape))
     return x, kernel
+
+
+def _counting(
+    draws: np.random.Generator,
+    shape: tuple[int, ...],
+    kernel_shape: tuple[int, ...],
+    terms: int,
+) -> Draw:
+    """Whole numbers whose sums grow to between 2**9 and 2**11: 11 bits hold each."""
+    most = 2**11 // terms
+    kernel = draws.integers((most + 1) // 2, most + 1, kernel_shape)
+    return np.ones(shape), kernel
 
 
 def _few(
     draws: np.random.Generator,
     shape: tuple[int, ...],
     kernel_shape: tuple[int, ...],
+    terms: int,
     number: int,
+    largest: int = 511,
 ) -> Draw:
-    """Products of 22 bits, few of them to a sum: most inputs are 0."""
-    x = draws.integers(-2047, 2048, shape)
-    chosen = draws.random(shape[1:]) < number / max(math.prod(shape[1:]), 1)
-    return x * chosen, draws.integers(-2047, 2048, kernel_shape) / 1024
+    """Products of 20 bits, some `number` of them to a sum: other inputs are 0."""
+    x = draws.integers(-2047, 2048, shape) * (draws.random(shape) < number / terms)
+    kernel = draws.integers(-largest, largest + 1, kernel_shape)
+    return x, kernel / (1 if largest == 1 else 1024)
 
 
 def _is_exact(
