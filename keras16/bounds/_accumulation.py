@@ -82,13 +82,13 @@ def _asked(
     numbers = range(1, DRAWS + 1)
     typical = 2e4 / math.sqrt(terms)
     wide = [_many(draws, *shapes, typical) for _ in numbers]
-    wide += [_few(draws, *shapes, terms, number) for number in numbers]
+    wide += [_few(draws, *shapes, number / terms) for number in numbers]
     if all(_is_exact(layer, product, *draw) for draw in wide):
         return _wide()
     if terms > 2**10 or backend.module().has_gpu():
         return None
     narrow = [_counting(draws, *shapes, terms) for _ in numbers]
-    narrow += [_few(draws, *shapes, terms, 1, 1) for _ in numbers]
+    narrow += [_few(draws, *shapes, 0.1 / terms, 511, 1) for _ in numbers]
     return UNIT if all(_is_exact(layer, product, *one) for one in narrow) else None
 
 
@@ -124,14 +124,15 @@ def _few(
     draws: np.random.Generator,
     shape: tuple[int, ...],
     kernel_shape: tuple[int, ...],
-    terms: int,
-    number: int,
-    largest: int = 511,
+    share: float,
+    of_inputs: int = 2047,
+    of_kernel: int = 511,
 ) -> Draw:
-    """Products of 20 bits, some `number` of them to a sum: other inputs are 0."""
-    x = draws.integers(-2047, 2048, shape) * (draws.random(shape) < number / terms)
-    kernel = draws.integers(-largest, largest + 1, kernel_shape)
-    return x, kernel / (1 if largest == 1 else 1024)
+    """Large products, few of them to a sum: all inputs but a share are 0."""
+    x = draws.integers(-of_inputs, of_inputs + 1, shape)
+    kernel = draws.integers(-of_kernel, of_kernel + 1, kernel_shape)
+    # So that no sum is an infinity; an exact power of two.
+    return x * (draws.random(shape) < share), kernel * (1 / 512 if of_kernel > 1 else 1)
 
 
 def _is_exact(
