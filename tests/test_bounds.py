@@ -256,6 +256,18 @@ def test_the_shares_of_the_layers_are_what_the_bound_is_made_of():
     assert next(iter(found.shares)).startswith("conv2d")
 
 
+def test_few_slopes_at_a_time_give_the_same_bounds(monkeypatch):
+    build, shape = NETS["convolutional"]
+    narrow, _ = twins(build)
+    draw_weights(narrow, np.random.default_rng(0), "usual")
+    x = np.random.default_rng(1).normal(size=(32, *shape)).astype("float16")
+    whole = bounds.analyse(narrow, x)
+    monkeypatch.setattr("keras16.bounds._bound.LARGEST", 1)
+    parts = bounds.analyse(narrow, x)
+    np.testing.assert_allclose(parts.found.bound, whole.found.bound, rtol=1e-5)
+    assert parts.shares == pytest.approx(whole.shares, rel=1e-5)
+
+
 # Kernels
 
 

@@ -30,6 +30,9 @@ from keras16.bounds._record import (
 from keras16.bounds._step import WIDE, Array, Step
 from keras16.errors import UserError
 
+LARGEST = 2**25
+"""So many float32 slopes by the outputs of one operation are held at once."""
+
 
 class ErrorBound(NamedTuple):
     """What a 16-bit net computed, and how far exact arithmetic can be from it.
@@ -62,8 +65,8 @@ class Analysis:
 
     Attributes:
         found: The bounds.
-        shares: Name of an operation -> mean over the examples of what its rounding
-            adds to the bound of the lead over the runner-up, in logits.
+        shares: Name of an operation -> what its rounding adds to the bound of the lead
+            over the runner-up, in logits: the mean over the examples with a bound.
         open: Names of the operations of which nothing is known, with their classes.
     """
 
@@ -128,10 +131,17 @@ def _check(model: Any) -> None:
 
 
 def _mean_shares(parts: list[_Batch]) -> dict[str, float]:
-    total = sum(len(part.outputs) for part in parts)
+    """Of the examples that have a bound; without any, there are no shares."""
     names = list(reversed(parts[0].shares))
-    sums = {name: sum(part.shares[name].sum() for part in parts) for name in names}
-    return {name: float(value) / max(total, 1) for name, value in sums.items()}
+    if not names:
+        return {}
+    each = np.array(
+        [np.concatenate([part.shares[name] for part in parts]) for name in names]
+    )
+    known = np.isfinite(each).all(axis=0)
+    if not known.any():
+        return {}
+    return dict(zip(names, each[:, known].mean(axis=1).tolist(), strict=True))
 
 
 class _Batch:
@@ -203,25 +213,43 @@ class _Batch:
 
     def _backward(self) -> Array:
         """[examples, classes]: bounds on the leads, and on the top logit itself."""
-        held = {id(self.recording.output): self._asked()}
         up, down = (np.zeros(self.outputs.shape[::-1]) for _ in range(2))
+        asked = self._asked()
+        largest = max((step.rest.size for _, step in self.steps), default=1)
+        count = max(LARGEST // largest, 1)
+        for first in range(0, len(asked), count):
+            part = slice(first, first + count)
+            self._carry(asked[part], part, up[part], down[part])
+        return np.maximum(up, down).T
+
+    def _carry(self, slopes: Array, part: slice, up: Array, down: Array) -> None:
+        """Carries slopes back through the net, and adds what each step adds.
+
+        Args:
+            slopes: [k, examples, classes], of k of the leads.
+            part: Which ones they are.
+            up: [k, examples], by how much they can have been moved up.
+            down: Likewise.
+        """
+        held = {id(self.recording.output): slopes}
         for call, step in reversed(self.steps):
-            slopes = held.pop(id(call.output), None)
-            if slopes is None:
+            if id(call.output) not in held:
                 continue
-            self._note(call, _weighted(np.abs(slopes), step.rest), up, down)
+            slopes = held.pop(id(call.output))
+            above = below = _weighted(np.abs(slopes), step.rest)
             if step.drop is not None:
-                rising = _weighted(np.maximum(-slopes, 0), step.drop)
-                self._note(call, rising, up)
-                falling = _weighted(np.maximum(slopes, 0), step.drop)
-                self._note(call, falling, down)
+                above = above + _weighted(np.maximum(-slopes, 0), step.drop)
+                below = below + _weighted(np.maximum(slopes, 0), step.drop)
+            up += above
+            down += below
+            self._note(call, part, (above + below) / 2)
             for one, back in zip(call.inputs, step.pull(slopes), strict=True):
                 held[id(one)] = held[id(one)] + back if id(one) in held else back
         start = held.get(id(self.recording.input))
         if start is not None:
             begun = self.known[id(self.recording.input)][1]
-            self._note(None, _weighted(np.abs(start), begun), up, down)
-        return np.maximum(up, down).T
+            for total in (up, down):
+                total += _weighted(np.abs(start), begun)
 
     def _asked(self) -> Array:
         """[classes, examples, classes]: slopes of the leads, and of the top logit."""
@@ -232,15 +260,14 @@ class _Batch:
         slopes[top, np.arange(examples)] = unit[top]
         return slopes
 
-    def _note(self, call: Call | None, share: Array, *totals: Array) -> None:
-        """Adds what a call adds, [classes, examples], to the bounds."""
-        for total in totals:
-            total += share
-        if call is None:
-            return
-        runner_up = np.argsort(self.outputs, axis=1)[:, -2:][:, 0]
-        of_lead = share[runner_up, np.arange(len(self.outputs))]
-        of_lead = np.where(self.finite, of_lead, 0) * len(totals) / 2
+    def _note(self, call: Call, part: slice, share: Array) -> None:
+        """Keeps what a call adds to the bound of the lead over the runner-up."""
+        order = np.argsort(self.outputs, axis=1)
+        runner_up = order[:, -2:][:, 0]
+        inside = np.zeros((self.outputs.shape[1], len(self.outputs)))
+        inside[part] = share
+        of_lead = inside[runner_up, np.arange(len(self.outputs))]
+        of_lead = np.where(self.finite, of_lead, np.nan)
         self.shares[call.name] = self.shares.get(call.name, 0.0) + of_lead
 
 
