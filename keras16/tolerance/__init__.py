@@ -1,6 +1,7 @@
 """Whether rounding can have changed what a net answers."""
 
 from keras16.tolerance.comparisons import cast, compare
+from keras16.tolerance.judgement import Judgement, judge
 from keras16.tolerance.measured import (
     Comparison,
     Distribution,
@@ -10,18 +11,23 @@ from keras16.tolerance.measured import (
     gamma,
     probabilities,
 )
+from keras16.tolerance.shifts import Shifted, by_shift
 from keras16.tolerance.simulation import by_format, layerwise, simulated
 
 __all__ = [
     "Comparison",
     "Distribution",
+    "Judgement",
+    "Shifted",
     "by_format",
+    "by_shift",
     "cast",
     "compare",
     "compared",
     "delta",
     "distribution",
     "gamma",
+    "judge",
     "layerwise",
     "probabilities",
     "simulated",

@@ -45,35 +45,39 @@ def compare(models: list[keras.Model], x: np.ndarray) -> list[Comparison]:
     if len({p.shape for p in known.values()}) > 1:
         raise UserError("these models have other numbers of classes: give equal ones.")
     found = []
-    for kind, pair in (("trained", _apart(models)), ("control", _alike(models))):
-        if pair:
-            p, q = (known[id(model)] for model in pair)
+    for kind, both in (("trained", _apart(models)), ("control", _alike(models))):
+        if both:
+            p, q = (known[id(model)] for model in both)
             found.append(measured.compared(kind, p, q))
-    return [*found, cast(models[0], x, known[id(models[0])])]
+    return [*found, cast(models[0], x)]
 
 
-def cast(model: keras.Model, x: np.ndarray, p: np.ndarray | None = None) -> Comparison:
+def cast(model: keras.Model, x: np.ndarray) -> Comparison:
     """A net beside its cast: what rounding alone does to it.
-
-    Of a 32-bit net the cast has 16-bit weights. A 16-bit net is itself the cast: of
-    the 32-bit net with the same weights.
 
     Args:
         model: In any precision.
         x: [examples, ...] as the net takes them.
-        p: Its probabilities, where they are known.
     """
-    own = nets.probabilities(model, x) if p is None else p
-    twin = convert(model, opposite(model), check=False)
-    other = nets.probabilities(twin, x)
-    is_narrow = nets.precision(model) in NARROW
-    wide, narrow = (other, own) if is_narrow else (own, other)
-    return measured.compared("cast", wide, narrow)
+    p, q = (nets.probabilities(net, x) for net in pair(model))
+    return measured.compared("cast", p, q)
 
 
-def opposite(model: keras.Model) -> str:
-    """The precision of a net's cast: "32" of a 16-bit one, else "16"."""
-    return "32" if nets.precision(model) in NARROW else "16"
+def pair(model: keras.Model) -> tuple[keras.Model, keras.Model]:
+    """A wide net and its 16-bit cast, of which the model is one.
+
+    Of a wide net the cast has rounded weights. A 16-bit net is itself the cast: of
+    the 32-bit net with the same weights.
+
+    Args:
+        model: In any precision.
+
+    Raises:
+        UserError: It can't be converted.
+    """
+    if nets.precision(model) in NARROW:
+        return convert(model, "32"), model
+    return model, convert(model, "16", check=False)
 
 
 def _apart(models: list[Any]) -> tuple[Any, Any] | None:

@@ -71,6 +71,16 @@ NAMED = {
         Format("float8_e4m3", 4, 3, finite=True),
     )
 }
+# Where the share of certified answers falls: exponents as of float32 and below.
+GRID = (
+    *NAMED.values(),
+    *(
+        Format(f"e{exponent}m{mantissa}", exponent, mantissa)
+        for exponent in (3, 4, 5, 8)
+        for mantissa in (1, 2, 3, 4, 5, 7, 10)
+        if (exponent, mantissa) not in ((5, 10), (8, 7), (5, 2))  # named above
+    ),
+)
 
 
 def get(name: str) -> Format:
