@@ -14,9 +14,11 @@ import click
 from keras16.errors import UserError
 from keras16.study import short_name
 
+from ._floor import FloorJob
 from ._options import Part, Several, json_option, tracking_uri_option
 from ._output import plain, say
 from ._quiet import import_tensorflow, results_only
+from ._subject import Subject
 from ._table import rendered
 
 if TYPE_CHECKING:
@@ -67,6 +69,12 @@ class FormatName(click.ParamType):
     type=Part("datasets"),
     help="Another data set of the same shape, as a shift of the inputs.",
 )
+@click.option(
+    "--floor",
+    is_flag=True,
+    help="Of no MODEL: how near plain SGD in float16 comes to the optimum of least "
+    "squares, with each rounding, beside the floor that is proven.",
+)
 @tracking_uri_option
 @click.option(
     "--experiment", default="keras16", show_default=True, help="MLflow experiment."
@@ -79,6 +87,7 @@ def command(
     formats: tuple[str, ...] | None,
     shifts: bool,
     other: str | None,
+    floor: bool,
     tracking_uri: str | None,
     experiment: str,
     as_json: bool,
@@ -99,16 +108,20 @@ def command(
     Example:
       keras16 tolerance cnn-mnist5k-16-adam-s0 cnn-mnist5k-32-adam-s0 --shifts
     """
-    if not models:
-        raise UserError("name at least one model: FILE.keras, or a run in MLflow.")
     from keras16.store import store_uri
 
+    if bool(models) == floor:
+        raise UserError("name models (FILE.keras, runs in MLflow), or give --floor.")
     uri = store_uri(tracking_uri)
     with results_only():
         import_tensorflow()
-        nets = [_net(model, uri) for model in models]
-        job = Job(nets, dataset, examples, uri, experiment)
-        job.judge(formats or (), shifts, other)
+        job: Job | FloorJob
+        if floor:
+            job = FloorJob(uri, experiment)
+        else:
+            nets = [_net(model, uri) for model in models]
+            job = Job(nets, dataset, examples, uri, experiment)
+            job.judge(formats or (), shifts, other)
         job.record()
     click.echo(job.as_json() if as_json else job.as_text())
     raise SystemExit(job.exit_code)
@@ -129,34 +142,6 @@ class Net:
     model: Any
     params: dict[str, str]
     run_id: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
-class Subject:
-    """What is recorded: its fields become the parameters.
-
-    Attributes:
-        model: The names of the nets.
-        precision: Theirs.
-        dataset: Whose test examples were answered.
-        examples: How many.
-        optimizer: Nothing is trained.
-    """
-
-    model: str
-    precision: str
-    dataset: str
-    examples: int
-    optimizer: str = ""
-
-    @property
-    def name(self) -> str:
-        """Such as "tolerance-cnn-mnist5k-16-adam-s0"."""
-        return f"tolerance-{self.model.replace(' ', '-')}"
-
-    def fields(self) -> dict[str, Any]:
-        """As plain values."""
-        return dataclasses.asdict(self)
 
 
 class Job:

@@ -111,7 +111,7 @@ def test_the_data_set_is_the_runs_own(invoke):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "at least one model"),
+        ([], "or give --floor"),
         (["nothing.keras"], "no file nothing.keras"),
         (["broken.keras"], "broken.keras can't be loaded"),
         (["no-such-run"], "no run 'no-such-run' with a model"),
@@ -152,6 +152,30 @@ def test_a_model_without_a_softmax_or_pixels_is_standardized(invoke, folder):
     mixed = invoke("plain.keras", "net16.keras", *given)
     assert mixed.exit_code == 2
     assert "some take floats" in mixed.stderr
+
+
+def test_the_floor_needs_no_model(invoke, folder, monkeypatch):
+    from keras16.tolerance import floor
+
+    monkeypatch.setattr(floor, "floors", lambda: descents())
+    done = invoke("--floor", "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert [one["rounding"] for one in found["floor"]] == ["nearest", "kahan"]
+    assert files_of(folder, found["run_id"]) == {"floor.json", "floor.png"}
+    assert "Below the highest floor: kahan." in invoke("--floor").stdout
+    monkeypatch.setattr(floor, "floors", lambda: descents(distance=0.01))
+    done = invoke("--floor")
+    assert done.exit_code == 1
+    assert "BELOW THEIR BOUND" in done.stdout
+
+
+def descents(distance=0.05):
+    """One to nearest with a floor of 0.02, and one of Kahan's below it."""
+    from keras16.tolerance.floor import Floor
+
+    nearest = Floor("nearest", 0.25, 80, distance, 0.02, True)
+    return [nearest, Floor("kahan", 0.25, 99, 0.001, 0.0001, False)]
 
 
 # The report

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from keras16.tolerance.floor import Floor
     from keras16.tolerance.measured import Comparison
     from keras16.tolerance.shifts import Shifted
 
@@ -117,6 +118,35 @@ def by_shift(several: Sequence[Shifted], title: str) -> Figure:
     figure.legend(
         handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9
     )
+    return figure
+
+
+def by_rate(several: Sequence[Floor], title: str) -> Figure:
+    """Where SGD ends by its learning rate, with the floor of rounding to nearest.
+
+    Args:
+        several: At several learning rates with each rounding.
+        title: Set above.
+
+    Returns:
+        A figure of 7 x 4 inches; both axes logarithmic, the rate falling.
+    """
+    figure, axes = _blank(title)
+    kinds = list(dict.fromkeys(one.rounding for one in several))
+    for kind, style in zip(kinds, STYLES, strict=False):
+        line = [(o.learning_rate, o.distance) for o in several if o.rounding == kind]
+        axes.plot(*zip(*line, strict=True), label=kind, markersize=4, **style)
+    floor = [(o.learning_rate, o.bound) for o in several if o.rounding == "nearest"]
+    known = [point for point in floor if point[1] > 0]
+    if known:
+        grey: dict[str, Any] = {"color": "#999999", "linewidth": 2.5}
+        axes.plot(*zip(*known, strict=True), label="proven floor of nearest", **grey)
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.invert_xaxis()
+    axes.set_xlabel("Learning rate times the largest curvature")
+    axes.set_ylabel("Relative distance from the optimum")
+    figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     return figure
 
 
