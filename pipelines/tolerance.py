@@ -70,6 +70,11 @@ class FormatName(click.ParamType):
     help="Another data set of the same shape, as a shift of the inputs.",
 )
 @click.option(
+    "--layers",
+    is_flag=True,
+    help="Estimate the rounding error to first order, and which layers it comes from.",
+)
+@click.option(
     "--floor",
     is_flag=True,
     help="Of no MODEL: how near plain SGD in float16 comes to the optimum of least "
@@ -87,6 +92,7 @@ def command(
     formats: tuple[str, ...] | None,
     shifts: bool,
     other: str | None,
+    layers: bool,
     floor: bool,
     tracking_uri: str | None,
     experiment: str,
@@ -99,7 +105,8 @@ def command(
     weights); of several also the first two of unlike precisions, and the first two of
     like ones as a control. delta is the largest difference of two nets' probabilities
     for a class, gamma the lead of the largest one; where gamma > 2 delta both nets
-    certainly give the same class. Formats and shifts take at most 1,000 examples.
+    certainly give the same class. Formats, shifts and layers take at
+    most 1,000 examples.
 
     Exit codes: 0 done; 1 certified answers differ, or the record could not be kept; 2
     input that cannot be used.
@@ -121,7 +128,7 @@ def command(
         else:
             nets = [_net(model, uri) for model in models]
             job = Job(nets, dataset, examples, uri, experiment)
-            job.judge(formats or (), shifts, other)
+            job.judge(formats or (), shifts, other, layers)
         job.record()
     click.echo(job.as_json() if as_json else job.as_text())
     raise SystemExit(job.exit_code)
@@ -184,7 +191,9 @@ class Job:
         """Such as "cnn-mnist5k-16-adam-s0 on mnist5k"."""
         return f"{self.subject.model} on {self.subject.dataset}"
 
-    def judge(self, names: tuple[str, ...], shifted: bool, other: str | None) -> None:
+    def judge(
+        self, names: tuple[str, ...], shifted: bool, other: str | None, layers: bool
+    ) -> None:
         """Finds out what there is to find out."""
         from keras16 import data, tolerance
 
@@ -198,6 +207,7 @@ class Job:
             formats=_formats(names),
             shifted=shifted,
             others=others,
+            layers=layers,
         )
         self.seconds = time.perf_counter() - began
 
@@ -242,6 +252,10 @@ class Job:
         if found.shifts:
             rows = report.shift_table(found)
             lines.append(rendered(rows, report.SHIFT_HEADER, figures=True))
+        if found.estimate is not None:
+            rows = report.layer_table(found)
+            lines.append(rendered(rows, report.LAYER_HEADER, figures=True))
+            lines.append(report.estimate_words(found))
         return "\n".join([*lines, self.verdict, self.tracked.where])
 
     def as_json(self) -> str:

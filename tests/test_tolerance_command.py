@@ -79,7 +79,7 @@ def test_a_run_and_a_file_are_two_nets(invoke, folder):
     from mlflow import MlflowClient
 
     arguments = ("--dataset", "digits.npz", "--examples", "30")
-    extras = ("--formats", "float8_e5m2,e8m5", "--other", "negatives.npz")
+    extras = ("--formats", "float8_e5m2,e8m5", "--other", "negatives.npz", "--layers")
     done = invoke(RUN, "net32.keras", *arguments, *extras, "--json")
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
@@ -96,14 +96,20 @@ def test_a_run_and_a_file_are_two_nets(invoke, folder):
     assert metrics["cast_delta_mean"] == found["comparisons"]["cast"]["delta"]["mean"]
     assert metrics["trained_certified_disagreements"] == 0
     assert metrics["certified_e8m5"] == found["formats"]["e8m5"]["certified"]
-    assert {"formats.png", "shifts.png"} <= files_of(folder, found["run_id"])
+    assert 0.2 < found["estimate"]["ratio"] == metrics["estimate_ratio"] < 5
+    assert sum(share for _, share in found["estimate"]["layers"]) == pytest.approx(1)
+    assert {"formats.png", "layers.png", "shifts.png"} <= files_of(
+        folder, found["run_id"]
+    )
 
 
 def test_the_data_set_is_the_runs_own(invoke):
-    done = invoke(RUN, "--examples", "20", "--shifts")
+    done = invoke(RUN, "--examples", "20", "--shifts", "--layers")
     assert done.exit_code == 0, done.output
     assert "cast: rounding alone" in done.stdout
     assert "contrast" in done.stdout
+    assert "share of the estimated error" in done.stdout
+    assert "(no bound)" in done.stdout
     assert "20 of 20 answers are certified" in done.stdout.replace("\n", " ")
     assert "Browse the run" in done.stdout
 

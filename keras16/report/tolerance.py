@@ -21,12 +21,15 @@ from keras16.tolerance.measured import (
 )
 
 if TYPE_CHECKING:
+    from keras16.tolerance.estimation import Estimate
     from keras16.tolerance.judgement import Judgement
     from keras16.tolerance.shifts import Shifted
 
 HEADER = ("", "delta", "variance", "gamma", "variance", "certified", "of them differ")
 FORMAT_HEADER = ("format", "bits", "mean delta", "certified", "answers that differ")
 SHIFT_HEADER = ("inputs", "strength", "mean delta", "mean gamma", "certified", "proven")
+LAYER_HEADER = ("layer", "share of the estimated error")
+MOST_LAYERS = 12  # in the table of the terminal; the figure has more, JSON all
 MEANING = {
     "cast": "cast: rounding alone",
     "trained": "trained apart at 32 and 16",
@@ -47,6 +50,26 @@ def format_table(found: Judgement) -> list[tuple[str, ...]]:
 def shift_table(found: Judgement) -> list[tuple[str, ...]]:
     """The rows under `SHIFT_HEADER`."""
     return [_shift_row(one) for one in found.shifts]
+
+
+def layer_table(found: Judgement) -> list[tuple[str, ...]]:
+    """The rows under `LAYER_HEADER`, the largest shares first."""
+    if found.estimate is None:
+        return []
+    ranked = figures.ranked(found.estimate)
+    return [(name, f"{share:.1%}") for name, share in ranked[:MOST_LAYERS]]
+
+
+def estimate_words(found: Judgement) -> str:
+    """The estimate beside the truth, in a sentence; "" without one."""
+    one = found.estimate
+    if one is None:
+        return ""
+    return (
+        f"Estimated to first order (no bound), an output is off by "
+        f"{np.median(one.error):.2g} (median); the true error is {one.ratio:.2f} times "
+        "the estimate (median)."
+    )
 
 
 def verdict(found: Judgement) -> str:
@@ -74,6 +97,7 @@ def plain(found: Judgement) -> dict[str, Any]:
         "comparisons": {one.kind: numbers(one) for one in found.comparisons},
         "formats": {one.kind: numbers(one) for one in found.formats},
         "shifts": [_shift_numbers(one) for one in found.shifts],
+        "estimate": _estimate_numbers(found.estimate),
         "published": PUBLISHED,
     }
 
@@ -100,6 +124,9 @@ def metrics(found: Judgement) -> dict[str, float | None]:
     for shift in found.shifts:
         name = f"certified_{shift.kind}_{shift.strength:g}"
         recorded[name] = shift.comparison.certified_share
+    if found.estimate is not None:
+        recorded["estimate_ratio"] = found.estimate.ratio
+        recorded["estimate_error"] = float(np.median(found.estimate.error))
     return recorded
 
 
@@ -123,6 +150,8 @@ def drawn(found: Judgement, title: str) -> dict[str, Any]:
         each["formats"] = figures.by_format(found.formats, title)
     if found.shifts:
         each["shifts"] = figures.by_shift(found.shifts, title)
+    if found.estimate is not None:
+        each["layers"] = figures.by_layer(found.estimate, title)
     return each
 
 
@@ -136,6 +165,18 @@ def answers(found: Judgement) -> str:
     for index, (delta, gamma, *rest) in enumerate(zip(*columns, proven, strict=True)):
         lines.writerow((index, f"{delta:.6g}", f"{gamma:.6g}", *rest))
     return text.getvalue()
+
+
+def _estimate_numbers(one: Estimate | None) -> dict[str, Any] | None:
+    if one is None:
+        return None
+    return {
+        "error": float(np.median(one.error)),
+        "margin": float(np.median(one.margin)),
+        "true_error": float(np.median(np.abs(one.true))),
+        "ratio": one.ratio,
+        "layers": [list(each) for each in figures.ranked(one)],
+    }
 
 
 def _words(values: np.ndarray) -> list[str]:

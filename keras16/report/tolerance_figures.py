@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from keras16.tolerance.estimation import Estimate
     from keras16.tolerance.floor import Floor
     from keras16.tolerance.measured import Comparison
     from keras16.tolerance.shifts import Shifted
@@ -25,6 +26,7 @@ STYLES: tuple[dict[str, Any], ...] = (
     {"color": "#000000", "linestyle": ":", "marker": "x"},
     {"color": "#CC79A7", "linestyle": "-", "marker": "v"},
 )
+MOST_BARS = 30
 _LEAST = 1e-8  # where 0 stands on a logarithmic axis
 
 
@@ -118,6 +120,31 @@ def by_shift(several: Sequence[Shifted], title: str) -> Figure:
     figure.legend(
         handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9
     )
+    return figure
+
+
+def ranked(one: Estimate) -> list[tuple[str, float]]:
+    """Layers with their shares of the estimated error, the largest first."""
+    order = np.argsort(-one.shares, kind="stable")
+    return [(one.layers[place], float(one.shares[place])) for place in order]
+
+
+def by_layer(one: Estimate, title: str) -> Figure:
+    """Which layers the estimated error comes from, the largest shares on top.
+
+    Args:
+        one: The estimate.
+        title: Set above.
+
+    Returns:
+        A figure of 7 inches by what the layers take, at most `MOST_BARS`.
+    """
+    shown = ranked(one)[:MOST_BARS][::-1]
+    names = [name for name, _ in shown]
+    figure, axes = _blank(title, size=(7, 1.4 + 0.22 * len(shown)))
+    axes.barh(range(len(shown)), [100 * share for _, share in shown], color="#0072B2")
+    axes.set_yticks(range(len(shown)), names, fontsize=8)
+    axes.set_xlabel("Share of the estimated squared error of the lead [%]")
     return figure
 
 

@@ -1,6 +1,7 @@
 """Whether rounding can have changed what a net answers."""
 
 from keras16.tolerance.comparisons import cast, compare
+from keras16.tolerance.estimation import Estimate, estimate
 from keras16.tolerance.judgement import Judgement, judge
 from keras16.tolerance.measured import (
     Comparison,
@@ -17,6 +18,7 @@ from keras16.tolerance.simulation import by_format, layerwise, simulated
 __all__ = [
     "Comparison",
     "Distribution",
+    "Estimate",
     "Judgement",
     "Shifted",
     "by_format",
@@ -26,6 +28,7 @@ __all__ = [
     "compared",
     "delta",
     "distribution",
+    "estimate",
     "gamma",
     "judge",
     "layerwise",

@@ -9,7 +9,8 @@ import keras
 import numpy as np
 
 from keras16.convert import convert
-from keras16.tolerance import comparisons, shifts, simulation
+from keras16.tolerance import comparisons, estimation, shifts, simulation
+from keras16.tolerance.estimation import Estimate
 from keras16.tolerance.formats import Format
 from keras16.tolerance.measured import Comparison
 from keras16.tolerance.shifts import Proof, Shifted
@@ -27,12 +28,14 @@ class Judgement:
             proves.
         formats: One comparison for each format.
         shifts: One for each shift of the inputs.
+        estimate: Of the first net's rounding error, layer by layer.
     """
 
     comparisons: tuple[Comparison, ...]
     proven: np.ndarray | None = None
     formats: tuple[Comparison, ...] = ()
     shifts: tuple[Shifted, ...] = ()
+    estimate: Estimate | None = None
 
     @property
     def main(self) -> Comparison:
@@ -59,6 +62,7 @@ def judge(
     formats: Sequence[Format] = (),
     shifted: bool = False,
     others: Mapping[str, np.ndarray] | None = None,
+    layers: bool = False,
     proof: Proof | None = None,
 ) -> Judgement:
     """Finds out whether rounding can have changed what nets answer.
@@ -69,6 +73,7 @@ def judge(
         formats: Simulated ones to try on the first net and at most `MOST` examples.
         shifted: Whether to move the inputs away, likewise.
         others: More inputs of the same shape, by name; each counts as a shift.
+        layers: Whether to estimate which layers the error comes from, likewise.
         proof: Gives for a 16-bit net and inputs [examples] bool: what is proven.
 
     Raises:
@@ -81,6 +86,7 @@ def judge(
         None if proof is None else proof(comparisons.pair(first)[1], x),
         tuple(simulation.by_format(_wide(first), few, formats)) if formats else (),
         tuple(shifts.by_shift(first, few, _first(others), proof)) if is_shifted else (),
+        estimation.estimate(first, few) if layers else None,
     )
 
 
