@@ -6,7 +6,7 @@ import getpass
 import math
 import pathlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from keras16 import hardware
 from keras16.report.verdict import verdict
@@ -32,7 +32,34 @@ def epoch_metrics(record: Epoch) -> dict[str, float | None]:
     return {name: getattr(record, name) for name in EPOCH_METRICS}
 
 
-def run_tags(run: Run) -> dict[str, str]:
+class Subject(Protocol):
+    """What a run in MLflow is about where it is no training: its fields and name."""
+
+    @property
+    def name(self) -> str:
+        """Of the run."""
+
+    @property
+    def model(self) -> str:
+        """Of the nets."""
+
+    @property
+    def dataset(self) -> str:
+        """Of the inputs."""
+
+    @property
+    def precision(self) -> str:
+        """Of the nets."""
+
+    @property
+    def optimizer(self) -> str:
+        """Of the training; "" without one."""
+
+    def fields(self) -> dict[str, Any]:
+        """As plain values."""
+
+
+def run_tags(run: Run | Subject) -> dict[str, str]:
     """What a run is found by, who made it and on what machine."""
     found = hardware.fingerprint()
     commit = found["git_commit"].removesuffix("-dirty")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras16 import served_model
 from keras16.report import artifacts, record
+from keras16.report.record import Subject
 from keras16.store import store_uri, where
 from keras16.study import Run
 from keras16.tracking._client import (
@@ -43,7 +44,7 @@ STATUS = {"finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
 
 @contextlib.contextmanager
 def track(
-    run: Run,
+    run: Run | Subject,
     uri: str | None = None,
     experiment: str = "keras16",
     run_name: str | None = None,
@@ -54,7 +55,7 @@ def track(
     An exception inside ends it as FAILED, an interrupt as KILLED; both go on.
 
     Args:
-        run: Its fields become the parameters.
+        run: What it is about: its fields become the parameters.
         uri: Of the store; None: MLFLOW_TRACKING_URI, else mlruns/ right here.
         experiment: Created where there is none of that name.
         run_name: None takes the run's own name.
@@ -92,7 +93,12 @@ class Tracked:
     """
 
     def __init__(
-        self, run: Run, uri: str, experiment: str, run_name: str, parent: str = ""
+        self,
+        run: Run | Subject,
+        uri: str,
+        experiment: str,
+        run_name: str,
+        parent: str = "",
     ) -> None:
         """Holds what is needed; nothing is recorded before `open`."""
         self.uri = uri
