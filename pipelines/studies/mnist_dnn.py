@@ -6,8 +6,8 @@ The first claim of arXiv 2301.12809: a dense net, trained with SGD, RMSprop and 
 plain float16, in keras16's, in float32 and in mixed precision, ten paired seeds each,
 and float32 once more with other seeds. The paper tells no recipe for MNIST; this one is
 ours: batches of 128, five epochs, a constant learning rate, 5,000 of the 60,000 digits
-held out. Half of it took 55 minutes with `--workers 2` on two busy cores; all nets end
-between 97.2 and 98.3 % (docs/results/mnist_dnn.md).
+held out. It took about two hours with `--workers 2` on two busy cores; all nets end
+between 96.9 and 98.3 % (docs/results/mnist_dnn.md).
 """
 
 from keras16.study import Study
