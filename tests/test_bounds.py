@@ -170,6 +170,19 @@ def test_inputs_that_float16_rounds_are_part_of_the_error():
     assert found.proven.all()
 
 
+def test_inputs_that_the_first_layer_casts_are_known():
+    inputs = keras.Input((1,), dtype="float32")
+    x = own.Dense(2, use_bias=False, dtype="float16")(inputs)
+    y = own.Dense(2, use_bias=False, dtype="float16")(inputs)
+    net = keras.Model(inputs, layers.Subtract(dtype="float16")([x, y]))
+    net.layers[1].kernel.assign([[1.0, 2.0]])
+    net.layers[2].kernel.assign([[0.5, 0.5]])
+    found = keras16.error_bound(net, np.array([[1 + 2.0**-12]]))
+    np.testing.assert_array_equal(found.outputs, [[0.5, 1.5]])
+    assert np.all(np.abs([[0.5, 1.5]]) * 2.0**-12 <= found.bound)
+    assert np.all(found.bound < 0.01)
+
+
 def test_an_infinity_or_a_nan_leaves_its_own_example_open():
     build, shape = NETS["relu"]
     narrow, _ = twins(build)

@@ -17,6 +17,7 @@ import keras
 import numpy as np
 
 from keras16 import backend
+from keras16.bounds import _step
 from keras16.bounds._step import UNIT, WIDE
 
 DRAWS = 3
@@ -83,12 +84,16 @@ def _asked(
     typical = 2e4 / math.sqrt(terms)
     wide = [_many(draws, *shapes, typical) for _ in numbers]
     wide += [_few(draws, *shapes, number / terms) for number in numbers]
+    # Few and small numbers fit both; then such that the results are subnormal.
+    small = [_few(draws, *shapes, 0.1 / terms, 511, 1) for _ in numbers]
+    tiny = [(x, kernel * 2.0**-24) for x, kernel in small]
+    if not all(_is_exact(layer, product, *draw) for draw in small + tiny):
+        return None
     if all(_is_exact(layer, product, *draw) for draw in wide):
         return _wide()
     if terms > 2**10 or backend.module().has_gpu():
         return None
     narrow = [_counting(draws, *shapes, terms) for _ in numbers]
-    narrow += [_few(draws, *shapes, 0.1 / terms, 511, 1) for _ in numbers]
     return UNIT if all(_is_exact(layer, product, *one) for one in narrow) else None
 
 
@@ -145,7 +150,8 @@ def _is_exact(
     """
     layer.kernel.assign(kernel)
     narrow = layer(_tensor(x, "float16"))
-    wide = product(_tensor(x, "float32"), _tensor(kernel, "float32"))
+    with _step.on_host():
+        wide = product(_tensor(x, "float32"), _tensor(kernel, "float32"))
     with np.errstate(over="ignore"):
         exact = np.asarray(keras.ops.convert_to_numpy(wide)).astype("float16")
     return np.array_equal(np.asarray(keras.ops.convert_to_numpy(narrow)), exact)

@@ -109,13 +109,25 @@ def analyse(model: keras.Model, x: Any, batch_size: int = 128) -> Analysis:
     _check(model)
     x = np.asarray(x)
     parts = [
-        _Batch(model, x[first : first + batch_size])
+        _batch(model, x[first : first + batch_size])
         for first in range(0, max(len(x), 1), batch_size)
     ]
-    found = [part.found() for part in parts]
-    columns = zip(*found, strict=True)
-    joined = ErrorBound(*(np.concatenate(column) for column in columns))
-    return Analysis(joined, _mean_shares(parts), parts[0].open)
+    columns = zip(*(part.found for part in parts), strict=True)
+    found = ErrorBound(*(np.concatenate(column) for column in columns))
+    return Analysis(found, _mean_shares(parts), parts[0].open)
+
+
+class _Part(NamedTuple):
+    """What is kept of a batch: its tensors take gigabytes."""
+
+    found: ErrorBound
+    shares: dict[str, Array]
+    open: tuple[str, ...]
+
+
+def _batch(model: keras.Model, x: Array) -> _Part:
+    batch = _Batch(model, x)
+    return _Part(batch.found(), batch.shares, batch.open)
 
 
 def _check(model: Any) -> None:
@@ -130,7 +142,7 @@ def _check(model: Any) -> None:
         raise UserError("Bounds are for nets of one input and one output.")
 
 
-def _mean_shares(parts: list[_Batch]) -> dict[str, float]:
+def _mean_shares(parts: list[_Part]) -> dict[str, float]:
     """Of the examples that have a bound; without any, there are no shares."""
     names = list(reversed(parts[0].shares))
     if not names:
@@ -153,8 +165,9 @@ class _Batch:
             narrow = keras.ops.convert_to_tensor(x.astype(dtype))
             self.recording: Recording = record(model, narrow)
             self.outputs = values(self.recording.output)
-            start = np.abs(np.asarray(x, "float64") - values(narrow))
-            self.known = {id(self.recording.input): (values(narrow), start)}
+            self.x = np.asarray(x, "float64")
+            self.known = {id(self.recording.input): self._start(narrow)}
+            self.starts = {*self.known}
             self.finite = np.ones(len(x), bool)
             self.open: tuple[str, ...] = ()
             self.steps: list[tuple[Call, Step]] = []
@@ -200,7 +213,7 @@ class _Batch:
         self.steps.append((call, step))
 
     def _step(self, call: Call) -> Step | None:
-        known = all(id(one) in self.known for one in call.inputs)
+        known = all(self._is_known(one) for one in call.inputs)
         if not (call.inputs and known and _is_of_keras(call.operation)):
             return None
         given = [self.known[id(one)] for one in call.inputs]
@@ -211,6 +224,22 @@ class _Batch:
             )
         return _single(call, *given[0], y)
 
+    def _is_known(self, tensor: Any) -> bool:
+        """Whether it was computed by a call, or is the input as a layer casts it."""
+        if id(tensor) in self.known:
+            return True
+        if tuple(tensor.shape) != self.x.shape:
+            return False
+        given = values(self.recording.input).astype("float16")
+        if not np.array_equal(values(tensor), given, equal_nan=True):
+            return False
+        self.known[id(tensor)] = self._start(tensor)
+        self.starts.add(id(tensor))
+        return True
+
+    def _start(self, tensor: Any) -> tuple[Array, Array]:
+        return values(tensor), np.abs(self.x - values(tensor))
+
     def _backward(self) -> Array:
         """[examples, classes]: bounds on the leads, and on the top logit itself."""
         up, down = (np.zeros(self.outputs.shape[::-1]) for _ in range(2))
@@ -220,7 +249,9 @@ class _Batch:
         for first in range(0, len(asked), count):
             part = slice(first, first + count)
             self._carry(asked[part], part, up[part], down[part])
-        return np.maximum(up, down).T
+        total = np.maximum(up, down).T
+        # What float32 takes for 0 on the way back.
+        return np.where(total == 0, 0.0, total + 1e-20)
 
     def _carry(self, slopes: Array, part: slice, up: Array, down: Array) -> None:
         """Carries slopes back through the net, and adds what each step adds.
@@ -245,11 +276,9 @@ class _Batch:
             self._note(call, part, (above + below) / 2)
             for one, back in zip(call.inputs, step.pull(slopes), strict=True):
                 held[id(one)] = held[id(one)] + back if id(one) in held else back
-        start = held.get(id(self.recording.input))
-        if start is not None:
-            begun = self.known[id(self.recording.input)][1]
+        for start in self.starts & held.keys():
             for total in (up, down):
-                total += _weighted(np.abs(start), begun)
+                total += _weighted(np.abs(held[start]), self.known[start][1])
 
     def _asked(self) -> Array:
         """[classes, examples, classes]: slopes of the leads, and of the top logit."""

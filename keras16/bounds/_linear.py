@@ -20,7 +20,15 @@ from keras import layers, ops
 
 from keras16 import backend
 from keras16.bounds import _accumulation
-from keras16.bounds._step import SMALLEST, UNIT, WIDE, Array, Step, combined
+from keras16.bounds._step import (
+    SMALLEST,
+    UNIT,
+    WIDE,
+    Array,
+    Step,
+    combined,
+    on_host,
+)
 
 Product = Callable[[Any, Any], Any]
 
@@ -68,20 +76,22 @@ def _bounded(product: Product, x: Array, magnitude: Array, terms: int) -> Array:
     if not np.any(x):
         x = np.zeros_like(x)
     up = np.abs(x).astype("float32") * np.float32(1 + 2 * WIDE)
-    result = _host(product(up, magnitude.astype("float32")))
+    with on_host():
+        result = _host(product(up, magnitude.astype("float32")))
     return result * (1 + 2 * (terms + 2) * WIDE)
 
 
 def _pull(product: Product, kernel: Array, x: Array) -> Callable[[Array], Any]:
-    narrow = ops.convert_to_tensor(kernel.astype("float32"))
+    narrow = kernel.astype("float32")
     shape = x.shape[1:]
 
     def pull(slopes: Array) -> tuple[Array]:
         count, examples = slopes.shape[:2]
         rows = slopes.reshape(count * examples, *slopes.shape[2:])
-        back = backend.module().pullback(
-            lambda one: product(one, narrow), (len(rows), *shape), rows
-        )
+        with on_host():
+            back = backend.module().pullback(
+                lambda one: product(one, narrow), (len(rows), *shape), rows
+            )
         return (_host(back, "float32").reshape(count, examples, *shape),)
 
     return pull

@@ -115,7 +115,8 @@ def _maximum(windows: _Windows, x: Array, error: Array) -> Step:
         reach = values[place] + errors[place] - (highest - its_error)
         overtaken = np.maximum(overtaken, np.where(chosen == number, 0.0, reach))
         most = np.maximum(most, errors[place])
-    stepped = combined(its_error, np.zeros_like(overtaken), _to_chosen(windows, chosen))
+    pull, terms = _to_chosen(windows, chosen), math.prod(windows.sizes)
+    stepped = combined(its_error, np.zeros_like(overtaken), pull, terms)
     # max(x) - max(x*) is at most the largest |x - x*|.
     return dataclasses.replace(
         stepped, error=np.minimum(its_error + overtaken, most), drop=overtaken

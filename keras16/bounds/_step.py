@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
+import keras
 import numpy as np
 
 Array = np.ndarray
@@ -30,6 +32,11 @@ WIDE = 2.0**-24
 """Unit roundoff of float32, with which slopes are carried back."""
 HOST = 2.0**-40
 """More than all roundings together of a float64 formula of some operations."""
+
+
+def on_host() -> Any:
+    """Where bounds are computed: a GPU may transform a convolution, or cut bits."""
+    return keras.device("cpu:0")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -71,7 +71,9 @@ def moved(operation: Any, x: Array, error: Array) -> Step:
         back = backend.module().pullback(move, shape, rows)
         return (np.asarray(back).reshape(count, *x.shape),)
 
-    return combined(after, np.zeros_like(after), pull)
+    # What is repeated has its slopes added up.
+    terms = -(-after.size // max(x.size, 1))
+    return combined(after, np.zeros_like(after), pull, terms)
 
 
 def joined(
