@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from keras16 import convert, tolerance
 from keras16.errors import UserError
-from keras16.tolerance import comparisons, measured, nets
+from keras16.tolerance import measured, nets
 
 # Probabilities
 
@@ -35,6 +35,7 @@ def test_what_is_not_finite_is_never_certified(bad):
         assert found.certified.tolist() == [False, True]
         assert found.certified_share == 0.5
         assert np.isnan(found.delta[0])
+        assert found.agrees.tolist() == [False, True]
     assert np.isnan(tolerance.gamma(q)[0])
     assert tolerance.distribution(found.delta).not_finite == 1
 
@@ -206,7 +207,7 @@ def test_the_cast_of_a_16_bit_net_is_the_wide_one_of_its_weights():
 def test_the_three_comparisons_are_told_apart():
     wide, other, narrow = net(), net(seed=5), convert(net(seed=7), "16")
     by_kind = {c.kind: c for c in tolerance.compare([narrow, wide, other], images())}
-    assert set(by_kind) == set(comparisons.MEANING)
+    assert set(by_kind) == set(measured.MEANING)
     p, q, r = (nets.probabilities(m, images()) for m in (wide, narrow, other))
     trained, control = by_kind["trained"], by_kind["control"]
     np.testing.assert_array_equal(trained.delta, tolerance.delta(p, q))

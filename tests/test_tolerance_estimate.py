@@ -72,6 +72,12 @@ def test_the_true_error_is_that_of_the_16_bit_net():
     assert (found.error > 0).all() and (found.margin > 0).all()
 
 
+def test_bfloat16_errs_as_its_own_numbers_are_apart():
+    narrow, coarse = (estimate(convert(net(), to), images()) for to in ("16", "bf16"))
+    assert np.median(coarse.error / narrow.error) == pytest.approx(8, rel=0.1)
+    assert 1 / 5 < coarse.ratio < 5
+
+
 def test_a_layer_that_does_not_reach_the_outputs_has_no_share():
     inputs = keras.Input((4,))
     used = keras.layers.Dense(3, name="used")(inputs)

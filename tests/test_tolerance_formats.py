@@ -115,7 +115,7 @@ def test_what_is_no_format_is_refused(name):
 
 
 def test_spacing_is_that_of_numpy():
-    x = np.array([1, 1.5, 0.999, 1000, 1e-7, 6e4], "float16")
+    x = np.array([0, 1, 1.5, 0.999, 1000, 1e-7, 6e4], "float16")
     found = formats.spacing(x, formats.get("float16"))
     np.testing.assert_array_equal(found, np.spacing(x).astype("float64"))
 

@@ -13,6 +13,7 @@ import numpy as np
 from keras16.report import tolerance_figures as figures
 from keras16.tolerance import formats
 from keras16.tolerance.measured import (
+    MEANING,
     PUBLISHED,
     QUANTILES,
     Comparison,
@@ -30,11 +31,6 @@ FORMAT_HEADER = ("format", "bits", "mean delta", "certified", "answers that diff
 SHIFT_HEADER = ("inputs", "strength", "mean delta", "mean gamma", "certified", "proven")
 LAYER_HEADER = ("layer", "share of the estimated error")
 MOST_LAYERS = 12  # in the table of the terminal; the figure has more, JSON all
-MEANING = {
-    "cast": "cast: rounding alone",
-    "trained": "trained apart at 32 and 16",
-    "control": "two nets of one precision",
-}
 
 
 def table(found: Judgement) -> list[tuple[str, ...]]:

@@ -19,11 +19,6 @@ from keras16.tolerance import measured, nets
 from keras16.tolerance.measured import Comparison
 
 NARROW = ("16", "bf16")
-MEANING = {
-    "cast": "a net and its cast: rounding alone",
-    "trained": "nets trained apart at 32 and 16",
-    "control": "two nets of one precision",
-}
 
 
 def compare(models: list[keras.Model], x: np.ndarray) -> list[Comparison]:

@@ -1,6 +1,6 @@
 """How large the rounding error of a 16-bit net is, estimated to first order.
 
-Each rounding is off by at most half the distance between the float16 numbers there, so
+Each rounding is off by at most half the distance between the 16-bit numbers there, so
 by a standard deviation of that distance / sqrt(12). What becomes of it at a logit is
 its product with the derivative of the logit. Errors that know nothing of each other add
 as squares:
@@ -31,9 +31,10 @@ from keras16 import backend
 from keras16.backend import layer as private
 from keras16.convert import convert
 from keras16.tolerance import comparisons, formats, nets, simulation
+from keras16.tolerance.formats import Format
 
 BATCH_SIZE = 64
-FORMAT = formats.get("float16")
+FORMATS = {"16": formats.get("float16"), "bf16": formats.get("bfloat16")}
 # Layers that put out numbers they were given: nothing is rounded.
 EXACT = (
     "Activation(relu)",
@@ -61,7 +62,7 @@ NORMALIZATIONS = (
 )
 # The factor of a channel comes of a root, a quotient and a product; a rounding is off
 # by 0.4 units of roundoff, on average over numbers of all sizes.
-FACTOR_ERROR = 3**0.5 * 0.4 * FORMAT.unit_roundoff
+FACTOR_ERROR = 3**0.5 * 0.4  # units of roundoff
 
 
 class Estimate(NamedTuple):
@@ -102,7 +103,7 @@ def estimate(model: keras.Model, x: np.ndarray) -> Estimate:
         UserError: The net can't be converted.
     """
     narrow = comparisons.pair(model)[1]
-    tapped = _Tapped(convert(narrow, "32"))
+    tapped = _Tapped(convert(narrow, "32"), FORMATS[nets.precision(narrow)])
     starts = range(0, len(x), BATCH_SIZE)
     parts = [tapped.estimate(x[i : i + BATCH_SIZE]) for i in starts]
     weights = [len(part.margin) for part in parts]
@@ -120,7 +121,8 @@ def estimate(model: keras.Model, x: np.ndarray) -> Estimate:
 class _Tapped:
     """A copy of a float32 model that adds offsets to what its layers put out."""
 
-    def __init__(self, model: keras.Model) -> None:
+    def __init__(self, model: keras.Model, rounded_to: Format) -> None:
+        self.format = rounded_to
         self.model = simulation.cloned(model)
         self.names: list[str] = []
         self.layers: list[Any] = []
@@ -133,18 +135,19 @@ class _Tapped:
     def estimate(self, x: np.ndarray) -> Estimate:
         """Of one batch."""
         found = self._recorded(x)
-        rules = [_Rule(*each) for each in zip(self.layers, self.values, strict=True)]
+        pairs = zip(self.layers, self.values, strict=True)
+        rules = [_Rule(*each, self.format) for each in pairs]
         zeros = [keras.ops.zeros(v.shape, v.dtype) for v in self.values]
         pull = backend.module().with_gradients(lambda *offsets: self._with(offsets, x))
 
         def variances(weights: np.ndarray) -> np.ndarray:
             """[layers, examples] of an output weighted so."""
             _, *gradients = pull(keras.ops.convert_to_tensor(weights), *zeros)
-            pairs = zip(rules, gradients, strict=True)
-            return np.stack([rule.variances(slope) for rule, slope in pairs])
+            each = zip(rules, gradients, strict=True)
+            return np.stack([rule.variances(slope) for rule, slope in each])
 
-        each = np.eye(found.shape[1], dtype="float32")
-        rows = [variances(np.tile(row, (len(x), 1))).sum(axis=0) for row in each]
+        classes = np.eye(found.shape[1], dtype="float32")
+        rows = [variances(np.tile(row, (len(x), 1))).sum(axis=0) for row in classes]
         lead = variances(_lead(found))
         whole = lead.sum(axis=0)
         shares = lead / np.maximum(whole, np.finfo(float).tiny)
@@ -211,11 +214,12 @@ def _lead(outputs: np.ndarray) -> np.ndarray:
 class _Rule:
     """How a layer's numbers err."""
 
-    def __init__(self, layer: Any, values: np.ndarray) -> None:
+    def __init__(self, layer: Any, values: np.ndarray, to: Format) -> None:
         kind = type(layer).__name__
         roundings = 3 if kind in NORMALIZATIONS else 1
         roundings += bool(getattr(layer, "use_bias", False))
-        self.deviations = formats.spacing(values, FORMAT) * (roundings / 12) ** 0.5
+        self.deviations = formats.spacing(values, to) * (roundings / 12) ** 0.5
+        self.factor_error = FACTOR_ERROR * to.unit_roundoff
         self.axis = layer.axis if kind == "BatchNormalization" else None
         self.products = values.astype(np.float64)
         if self.axis is not None and layer.center:
@@ -231,7 +235,7 @@ class _Rule:
         own = np.square(exact * self.deviations).reshape(count, -1).sum(axis=1)
         if self.axis is None:
             return own
-        return own + np.square(self._by_channel(exact) * FACTOR_ERROR).sum(axis=1)
+        return own + np.square(self._by_channel(exact) * self.factor_error).sum(axis=1)
 
     def _by_channel(self, slope: np.ndarray) -> np.ndarray:
         """[examples, channels]: the derivative by the logarithm of each factor."""

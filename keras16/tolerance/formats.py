@@ -22,6 +22,7 @@ from keras16.errors import UserError
 
 MOST_EXPONENT_BITS = 8  # float32's: a simulation computes in float32
 MOST_MANTISSA_BITS = 23
+_MANTISSA, _EXPONENT, _BIAS = 52, 0x7FF, 1023  # of float64
 
 
 class Format(NamedTuple):
@@ -115,9 +116,11 @@ def spacing(x: np.ndarray, to: Format) -> np.ndarray:
     Returns:
         float64, a power of two: that of the subnormals below the normal numbers.
     """
-    _, exponent = np.frexp(np.asarray(x, np.float64))  # 1 has exponent 1
-    lowest = np.maximum(exponent - 1, to.lowest_exponent)
-    return np.ldexp(1.0, lowest - to.mantissa_bits)
+    # By float64's own bits: frexp would give 0 an exponent of its own.
+    bits = np.asarray(x, np.float64).view(np.int64)
+    power = (bits >> _MANTISSA) & _EXPONENT
+    power = np.maximum(power, to.lowest_exponent + _BIAS) - to.mantissa_bits
+    return (power << _MANTISSA).view(np.float64)
 
 
 def rounded(x: np.ndarray, to: Format) -> np.ndarray:

@@ -25,6 +25,11 @@ PUBLISHED = {
     "delta": {"mean": "1e-3", "variance": "1e-5 to 1e-4"},
     "gamma": {"mean": "1e-1", "variance": "1e-2"},
 }
+MEANING = {
+    "cast": "cast: rounding alone",
+    "trained": "trained apart at 32 and 16",
+    "control": "two nets of one precision",
+}
 
 
 class Distribution(NamedTuple):
@@ -52,7 +57,8 @@ class Comparison(NamedTuple):
             a format or a shift.
         delta: [examples] float64 in [0, 1]; NaN where a net's outputs are none.
         gamma: [examples] float64 in [0, 1], of the first net.
-        agrees: [examples] bool: whether both answer the same class.
+        agrees: [examples] bool: whether both answer the same class; an answer that is
+            no number agrees with none.
     """
 
     kind: str
@@ -139,8 +145,9 @@ def compared(kind: str, p: np.ndarray, q: np.ndarray) -> Comparison:
         p: Of the first net, the wider one: [examples, classes].
         q: Of the second net, likewise.
     """
-    agrees = np.argmax(p, axis=-1) == np.argmax(q, axis=-1)
-    return Comparison(kind, delta(p, q), gamma(p), agrees)
+    same = np.argmax(p, axis=-1) == np.argmax(q, axis=-1)
+    apart = delta(p, q)
+    return Comparison(kind, apart, gamma(p), same & np.isfinite(apart))
 
 
 def distribution(values: np.ndarray) -> Distribution:
