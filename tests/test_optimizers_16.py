@@ -152,6 +152,15 @@ def test_one_step_by_hand(variant, size):
 
 # Against float64
 
+
+@pytest.mark.parametrize("size", [1e-6, 3e4])
+def test_many_steps_of_one_gradient_are_those_of_float64(size):
+    """Where nothing varies, chance has nothing to round: no step drifts."""
+    stream = np.tile((np.sign(WEIGHTS) * size).astype("float16"), (150, 1, 1))
+    found = kit("Adam")(stream, 1e-3)
+    assert error(found, wanted("Adam", stream, 1e-3)) < 2.0**-10
+
+
 # The mean error of the way gone in 50 steps. Gradients of 1e-6 are subnormal: one
 # has 17 levels, and averages of them no more.
 BOUNDS = {1e-6: 0.05, 1e-2: 0.005, 3e3: 0.005}
