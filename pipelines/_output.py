@@ -3,14 +3,38 @@
 from __future__ import annotations
 
 import math
+import pathlib
 from typing import Any
 
 import click
+
+from keras16.errors import UserError
 
 
 def say(line: str) -> None:
     """One line to the user, on standard error."""
     click.echo(f"keras16: {' '.join(line.split())}", err=True)
+
+
+def require_folder(option: str, path: pathlib.Path | None) -> None:
+    """Refuses a file in a folder that is not there, before minutes are spent.
+
+    Raises:
+        UserError: There is no such folder.
+    """
+    if path is not None and not path.absolute().parent.is_dir():
+        raise UserError(f"{option} {path}: there is no such folder.")
+
+
+def require_figure(path: pathlib.Path | None) -> None:
+    """Likewise of a figure, whose kind is told by its name.
+
+    Raises:
+        UserError: It is of no known kind, or there is no such folder.
+    """
+    if path is not None and path.suffix not in (".png", ".pdf", ".svg"):
+        raise UserError(f"--figure {path}: name a .png, .pdf or .svg file.")
+    require_folder("--figure", path)
 
 
 def plain(value: Any) -> Any:

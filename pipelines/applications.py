@@ -14,6 +14,7 @@ from keras16.applications import names as known_names
 from keras16.errors import UserError
 
 from ._options import Number, json_option
+from ._output import require_folder
 from ._quiet import import_tensorflow, results_only
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def command(
     Example:
       keras16 applications --names MobileNetV2,ResNet50
     """
+    require_folder("--output", output)
     chosen = _chosen(names)
     rows = []
     with results_only():

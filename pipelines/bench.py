@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from keras16.errors import UserError
 from keras16.study import Run
 
 from ._options import Number, Part, Several, json_option, run_options
+from ._output import require_figure
 from ._quiet import import_tensorflow, results_only
 from ._stopping import StopOnSignal
 from ._table import rendered
@@ -152,7 +152,7 @@ def command(
         for model in models
         for batch_size in batch_sizes
     ]
-    _check_figure(figure)
+    require_figure(figure)
     with results_only(), StopOnSignal(STOPPING) as stop:
         from keras16.benchmark import contest
 
@@ -189,15 +189,6 @@ def _run(
         except contest.Stopped:
             break
     return outcomes
-
-
-def _check_figure(figure: pathlib.Path | None) -> None:
-    if figure is None:
-        return
-    if figure.suffix not in (".png", ".pdf", ".svg"):
-        raise UserError(f"--figure {figure}: name a .png, .pdf or .svg file.")
-    if not figure.absolute().parent.is_dir():
-        raise UserError(f"--figure {figure}: there is no such folder.")
 
 
 def _drawn(outcomes: list[Outcome], figure: pathlib.Path | None) -> str:

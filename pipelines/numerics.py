@@ -11,6 +11,7 @@ import click
 from keras16.errors import UserError
 
 from ._options import json_option
+from ._output import require_folder
 from ._quiet import import_tensorflow, results_only
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def command(part: str, output: pathlib.Path | None, as_json: bool) -> None:
     Example:
       keras16 numerics --part softmax
     """
+    require_folder("--output", output)
     with results_only():
         lines = measured(part)
     from keras16.exactness import page

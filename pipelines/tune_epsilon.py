@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from keras16.errors import UserError
 from keras16.study import Run, short_name
 
 from ._options import Number, json_option, run_options, tracking_uri_option
-from ._output import say
+from ._output import require_figure, say
 from ._quiet import (
     LEVEL,
     import_tensorflow,
@@ -171,8 +170,7 @@ class Job:
         figure: pathlib.Path | None,
         quiet: bool,
     ) -> None:
-        if figure is not None and figure.suffix not in (".png", ".pdf", ".svg"):
-            raise UserError(f"--figure {figure}: name a .png, .pdf or .svg file.")
+        require_figure(figure)
         self.sweep = plan
         self.store, self.experiment = uri, experiment
         self.figure, self.quiet = figure, quiet

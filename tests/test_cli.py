@@ -67,6 +67,11 @@ USER_ERRORS = {
     "tune-epsilon --margin -1": "'--margin'",
     "tune-epsilon --seed 3": "--seed",
     "tune-epsilon --figure curve.txt": "curve.txt",
+    "tune-epsilon --figure no/such/curve.png": "no such folder",
+    "numerics --part softmax --output no/such/page.md": "no such folder",
+    "numerics --part nothing": "no part has 'nothing'",
+    "applications --output no/such/table.md": "no such folder",
+    "applications --names VGG999": "has no VGG999",
     "trian": "'trian'",
     "--nope": "--nope",
 }

@@ -227,6 +227,13 @@ def test_what_is_not_pure_is_named_with_what_to_do():
         keras16.convert(functional(Block(name="block")), "16")
 
 
+def test_an_operation_that_is_not_pure_is_named():
+    inputs = keras.Input((6,))
+    mean = keras.ops.mean(layers.Dense(4)(inputs), axis=-1)
+    with pytest.raises(UserError, match=r"pure 16-bit: operation \(keras Mean\.call\)"):
+        keras16.convert(keras.Model(inputs, mean))
+
+
 @pytest.mark.parametrize(
     ("layer", "shape", "text"),
     [

@@ -289,6 +289,18 @@ def test_reductions_and_weights_agree_with_float64(case, reduction):
     assert_units(gradient, slopes, 4)
 
 
+def test_the_divergence_of_close_numbers_keeps_its_digits():
+    """log(y / p) of a rounded quotient would be 0 or twice what it is."""
+    p = random(8).uniform(0.05, 0.99, (200, 1)).astype("float16")
+    y = np.clip(p * (1 + unit(1.0) * random(9).integers(-40, 41, p.shape)), 0, 1)
+    y = y.astype("float16")
+    loss = losses.KLDivergence(dtype="float16", reduction="none")
+    value, _ = run(loss, y, p)
+    exact = reference.kl_divergence(y.astype("float64"), p.astype("float64"))
+    assert np.sum(exact != 0) > 150
+    assert_units(value, exact, 4)
+
+
 def test_mask_means_over_what_counts():
     y, p = CASES["mse"][2]
     mask = random(6).integers(0, 2, ROWS).astype(bool)

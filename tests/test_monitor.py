@@ -230,6 +230,43 @@ def test_gradients_are_those_of_the_step():
         np.testing.assert_allclose(step.gradient, old - new, rtol=1e-3, atol=1e-6)
 
 
+def kernel_gradient(**weights):
+    """Of a linear model at weights of 0: minus the weighted mean of x."""
+    model = keras.Sequential(
+        [keras.Input((12,)), layers.Dense(1, kernel_initializer="zeros")]
+    )
+    model.compile(optimizers.SGD(1.0), losses.MeanSquaredError(), jit_compile=False)
+    model.optimizer.build(model.trainable_variables)
+    monitor = PrecisionMonitor(X, Y, **weights)
+    monitor.set_model(model)
+    with monitor_steps(monitor) as steps:
+        monitor.observe(1)
+    return steps[0].gradient[:, 0]
+
+
+@pytest.mark.parametrize("kind", ["sample_weight", "class_weight"])
+def test_weights_of_examples_are_those_of_fit(kind):
+    keras16.use("16")
+    given = {0: 0.25, 2: 4.0}  # Keras counts the others as 1
+    each = np.array([given.get(label, 1.0) for label in Y])
+    weights = {kind: given if kind == "class_weight" else each}
+    wanted = -2 * np.mean(each * Y * X.T.astype("float16"), axis=1)
+    np.testing.assert_allclose(kernel_gradient(**weights), wanted, atol=2e-3)
+    assert np.abs(kernel_gradient() - wanted).max() > 0.1
+
+
+def test_weights_of_classes_are_found_in_one_hot_labels():
+    one_hot = keras.utils.to_categorical(Y)
+    for labels in (Y, Y[:, None], one_hot):
+        monitor = PrecisionMonitor(X, labels, class_weight={1: 3.0})
+        np.testing.assert_array_equal(monitor.batches[0][2], np.where(Y == 1, 3, 1))
+
+
+def test_both_kinds_of_weights_are_refused():
+    with pytest.raises(ValueError, match="not both"):
+        PrecisionMonitor(X, Y, sample_weight=X[:, 0], class_weight={0: 1.0})
+
+
 def monitor_steps(monitor):
     """A block that keeps what the monitor saw of each variable."""
     import contextlib
@@ -237,7 +274,7 @@ def monitor_steps(monitor):
     @contextlib.contextmanager
     def kept():
         seen, original = [], monitor._steps
-        monitor._steps = lambda x, y: seen.extend(original(x, y)) or seen
+        monitor._steps = lambda *batch: seen.extend(original(*batch)) or seen
         yield seen
 
     return kept()

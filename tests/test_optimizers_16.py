@@ -8,6 +8,7 @@ import pytest
 
 from keras16 import catalog, losses, measure, optimizers, precision, schedules
 from keras16.audit import audit
+from keras16.backend import own_floats
 from keras16.errors import UserError
 from keras16.optimizers import _settings
 from tests.close import host
@@ -150,6 +151,15 @@ def test_one_step_by_hand(variant, size):
 
 
 # Against float64
+
+
+@pytest.mark.parametrize("size", [1e-6, 3e4])
+def test_many_steps_of_one_gradient_are_those_of_float64(size):
+    """Where nothing varies, chance has nothing to round: no step drifts."""
+    stream = np.tile((np.sign(WEIGHTS) * size).astype("float16"), (150, 1, 1))
+    found = kit("Adam")(stream, 1e-3)
+    assert error(found, wanted("Adam", stream, 1e-3)) < 2.0**-10
+
 
 # The mean error of the way gone in 50 steps. Gradients of 1e-6 are subnormal: one
 # has 17 levels, and averages of them no more.
@@ -381,6 +391,20 @@ def test_get_gives_the_equal_of_names_and_of_keras_own(name):
     assert ours.clipnorm == 2.0
     assert isinstance(ours._learning_rate, schedules.ExponentialDecay)
     assert optimizers.get(ours) is ours
+
+
+@pytest.mark.parametrize(
+    ("identifier", "rate"),
+    [
+        ("adam", 1e-3),
+        ({"class_name": "Adam", "config": {"learning_rate": 1e-8}}, 1e-8),
+    ],
+    ids=["name", "config"],
+)
+def test_get_makes_no_float16_of_the_rate(identifier, rate):
+    with own_floats.used("float16"):  # as a twin's compile
+        found = optimizers.get(identifier)
+    assert np.isclose(host(found.learning_rate), rate, rtol=2.0**-20)
 
 
 @pytest.mark.parametrize("name", optimizers.REFUSED)

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 import keras16
 from keras16.errors import UserError
+from keras16.numerics import reductions
 
 layers = keras.layers
 SHAPE, CLASSES = (8, 8, 2), 4
@@ -208,6 +209,31 @@ def test_what_has_no_equal_is_named(compiled, text):
     with pytest.raises(UserError, match=text):
         twin.compile(**compiled)
     assert keras.config.floatx() == "float32"  # after an error, too
+
+
+def wide_error(y_true, y_pred):
+    return keras.ops.mean(keras.ops.square(y_true - y_pred), axis=-1)
+
+
+def pure_error(y_true, y_pred):
+    return reductions.mean(keras.ops.square(y_true - y_pred), axis=-1)
+
+
+def needs_ids(y_true, y_pred):
+    if len(y_true.shape) > 1:
+        raise ValueError("class ids")
+    return wide_error(y_true[:, None], y_pred)
+
+
+def test_a_function_of_ones_own_that_is_wide_is_told():
+    twin = keras16.convert(dense(), "16", check=False)
+    for given in {"loss": wide_error}, {"metrics": [wide_error]}:
+        with pytest.warns(UserWarning, match="'wide_error' is not 16-bit"):
+            twin.compile("sgd", **given)
+    twin.compile("sgd", needs_ids)  # can't be told before there are labels
+    twin.compile("sgd", pure_error, metrics=[pure_error])  # warnings are errors
+    y = keras.utils.to_categorical(Y)
+    assert keras16.audit(twin, X, y).pure
 
 
 def test_losses_and_metrics_per_output():

@@ -174,14 +174,18 @@ class StepGradients:
         self.variables = list(model.trainable_variables)
         self._run = jax.jit(self._traced)
 
-    def __call__(self, x: Any, y: Any) -> list[Any]:
-        """One tensor for each of `variables`."""
+    def __call__(self, *batch: Any) -> list[Any]:
+        """One tensor for each of `variables`.
+
+        Args:
+            *batch: x, y and, where there are any, sample weights.
+        """
         variables = state_of(self.model)
-        gradients, state = self._run(values_of(variables), x, y)
+        gradients, state = self._run(values_of(variables), *batch)
         assign(variables, state)
         return gradients
 
-    def _traced(self, state: Any, x: Any, y: Any) -> tuple[list[Any], Any]:
+    def _traced(self, state: Any, *batch: Any) -> tuple[list[Any], Any]:
         found: list[Any] = []
 
         def apply(slots: Any, gradients: Any, weights: Any) -> tuple[Any, Any]:
@@ -191,7 +195,7 @@ class StepGradients:
         # Past Keras' __setattr__, which would keep the function as state.
         vars(self.model.optimizer)["stateless_apply"] = apply
         try:
-            _, state = self.model.train_step(state, (x, y))
+            _, state = self.model.train_step(state, batch)
         finally:
             del vars(self.model.optimizer)["stateless_apply"]
         return found, state

@@ -23,6 +23,7 @@ PARTS = {
     "layers": "layer",
     "losses": "loss",
     "metrics": "metrics",
+    "ops": "operation",
     "optimizers": "optimizer",
     "regularizers": "regularizer",
 }
@@ -30,6 +31,8 @@ FRAMEWORKS = ("keras", "tensorflow", "jax", "jaxlib", "optree", "tree")
 UNKNOWN = "training step"
 STANDARD_LIBRARY = os.path.dirname(os.__file__)
 BACKEND = os.path.dirname(__file__) + os.sep
+# Its methods are Keras' own, run in another float.
+TWIN = os.path.join(os.path.dirname(os.path.dirname(__file__)), "convert", "twin.py")
 LAYER_CALL = os.path.join("keras", "src", "layers", "layer.py")
 
 
@@ -38,7 +41,9 @@ def code(frames: list[Any], owners: list[Any]) -> str:
     line = line_of(frames)
     for frame in reversed(after(frames, _is_own)):
         folder = _keras_folder(frame.filename)
-        if folder in PARTS:
+        # Of operations only those that a functional model is made of: others are in
+        # a line of the user's, which says more.
+        if folder in PARTS and (folder != "ops" or frame.name == "call"):
             where = line or PARTS[folder]
             return f"{where} (keras {_function(frame, owners)})"
     return line
@@ -131,6 +136,8 @@ def line_of(frames: list[Any]) -> str:
 
 def _is_own(frame: Any) -> bool:
     """Whether neither a framework, nor the standard library, nor our backend is it."""
+    if frame.filename == TWIN:
+        return False
     standard = os.path.dirname(frame.filename) == STANDARD_LIBRARY
     return not standard and not frame.filename.startswith(_frameworks())
 

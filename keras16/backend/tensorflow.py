@@ -208,11 +208,15 @@ class StepGradients:
         self.variables: list[Any] = []
         self._run = tf.function(self._traced, jit_compile=compiled, autograph=False)
 
-    def __call__(self, x: Any, y: Any) -> list[Any]:
-        """One tensor for each of `variables`; None where the loss has none."""
-        return self._run(x, y)
+    def __call__(self, *batch: Any) -> list[Any]:
+        """One tensor for each of `variables`; None where the loss has none.
 
-    def _traced(self, x: Any, y: Any) -> list[Any]:
+        Args:
+            *batch: x, y and, where there are any, sample weights.
+        """
+        return self._run(*batch)
+
+    def _traced(self, *batch: Any) -> list[Any]:
         found: list[Any] = []
 
         def apply(gradients: Any, variables: Any = None) -> None:
@@ -223,7 +227,7 @@ class StepGradients:
         # Past Keras' __setattr__, which would keep the function as state.
         vars(self.model.optimizer)["apply"] = apply
         try:
-            self.model.train_step((x, y))
+            self.model.train_step(batch)
         finally:
             del vars(self.model.optimizer)["apply"]
         return [None if g is None else tf.convert_to_tensor(g) for g in found]

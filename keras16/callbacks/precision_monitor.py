@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -25,11 +25,13 @@ class PrecisionMonitor(keras.callbacks.Callback):
     every weight, slot, metric and random seed is put back, so that the training is
     bit for bit the one without it, and the training step itself is left alone.
     The weights are those at the end of the epoch, the learning rate that of its
-    middle: of a schedule that ends at 0 the last one says nothing. A sample weight or
-    class weight of `fit` is not known here.
+    middle: of a schedule that ends at 0 the last one says nothing. What `fit` is given
+    to weigh its examples with is not known here: give it to the monitor, too.
 
     Args:
         x, y: Examples that steps are taken on: the training set, or some of it.
+        sample_weight: As `fit` takes it.
+        class_weight: As `fit` takes it; not both.
         batch_size: That of the training, since the size of a gradient depends on
             it; None takes all of x as one batch.
         batches: How many batches are observed after each epoch, each from the same
@@ -51,16 +53,23 @@ class PrecisionMonitor(keras.callbacks.Callback):
         x: Any,
         y: Any,
         *,
+        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | None = None,
         batch_size: int | None = None,
         batches: int = 1,
         verbose: int = 1,
     ) -> None:
         super().__init__()
+        if sample_weight is not None and class_weight is not None:
+            raise ValueError("give sample_weight or class_weight, not both.")
         if batches < 1 or (batch_size is not None and batch_size < 1):
             raise ValueError(
                 f"batches={batches} and batch_size={batch_size} must be 1 or more."
             )
-        self.batches = list(_batches(x, y, batch_size, batches))
+        if class_weight is not None:
+            sample_weight = _of_classes(class_weight, y)
+        data = (x, y) if sample_weight is None else (x, y, sample_weight)
+        self.batches = list(_batches(data, batch_size, batches))
         self.verbose = verbose
         self.history: list[_counts.Observation] = []
         self._gradients: Any = None
@@ -85,7 +94,7 @@ class PrecisionMonitor(keras.callbacks.Callback):
         now = int(ops.convert_to_numpy(iterations))
         with undone(self.model):
             iterations.assign((self._seen + now) // 2)
-            steps = [one for x, y in self.batches for one in self._steps(x, y)]
+            steps = [one for batch in self.batches for one in self._steps(*batch)]
         self._seen = now
         self.history.append(_counts.observation(epoch, steps))
         return self.history[-1]
@@ -106,12 +115,12 @@ class PrecisionMonitor(keras.callbacks.Callback):
             for line in self.findings:
                 print(f"PrecisionMonitor: {line}")
 
-    def _steps(self, x: Any, y: Any) -> list[_observed.Observed]:
+    def _steps(self, *batch: Any) -> list[_observed.Observed]:
         if self._gradients is None:
             compiled = bool(self.model.jit_compile)
             self._gradients = backend.module().StepGradients(self.model, compiled)
         with undone(self.model):
-            gradients = self._gradients(_tensors(x), _tensors(y))
+            gradients = self._gradients(*_tensors(batch))
             pairs = zip(gradients, self._gradients.variables, strict=True)
             known = [(g, v) for g, v in pairs if g is not None]
             if not known:
@@ -132,11 +141,23 @@ def undone(model: keras.Model) -> Iterator[None]:
             variable.assign(value)
 
 
-def _batches(x: Any, y: Any, size: int | None, count: int) -> Iterator[tuple[Any, Any]]:
-    length = len(keras.tree.flatten(x)[0])
+def _of_classes(class_weight: Mapping[int, float], y: Any) -> np.ndarray:
+    """The weight of each example, 1 where its class has none, as Keras has it."""
+    labels = np.asarray(y)
+    if labels.ndim > 1:
+        one_hot = labels.shape[-1] > 1
+        labels = labels.argmax(-1) if one_hot else labels[..., 0]
+    flat = [class_weight.get(int(label), 1.0) for label in labels.reshape(-1)]
+    return np.array(flat, "float32").reshape(labels.shape)
+
+
+def _batches(
+    data: tuple[Any, ...], size: int | None, count: int
+) -> Iterator[tuple[Any, ...]]:
+    length = len(keras.tree.flatten(data)[0])
     size = min(size or length, length)
     for start in range(0, min(count * size, length - size + 1), size):
-        yield _rows(x, start, size), _rows(y, start, size)
+        yield _rows(data, start, size)
 
 
 def _rows(data: Any, start: int, size: int) -> Any:

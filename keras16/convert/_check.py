@@ -1,10 +1,15 @@
-"""Refuses a twin that would compute in more than 16 bits."""
+"""Refuses a twin, and tells of its losses, that would compute in wider floats."""
 
 from __future__ import annotations
 
 import collections
+import warnings
+from collections.abc import Callable
 from typing import Any
 
+from keras import ops
+
+from keras16 import backend
 from keras16.audit import audit_passes
 from keras16.errors import UserError
 from keras16.layers import _refused
@@ -31,6 +36,36 @@ def require_pure(model: Any) -> None:
         f"{advice or 'Write these parts with keras16.layers'}, or pass check=False "
         "for a twin that is pure but for them."
     )
+
+
+def warn_of_wide(model: Any, name: str, function: Callable[..., Any]) -> None:
+    """Says so where a user's own loss or metric is wider than 16 bits.
+
+    It is tried with labels like an output of the model; where it takes none such,
+    only the audit of the step can tell.
+
+    Args:
+        model: A twin, in whose floats this runs.
+        name: Of the loss or metric.
+        function: Of labels and predictions.
+    """
+    if any(_is_wide(function, output) for output in model.outputs):
+        warnings.warn(
+            f"{name!r} is not 16-bit: it computes in wider floats, as keras.ops.mean "
+            "does and keras16.numerics.reductions.mean does not. "
+            "keras16.audit(model, x, y) names the lines.",
+            stacklevel=2,
+        )
+
+
+def _is_wide(function: Callable[..., Any], output: Any) -> bool:
+    example = ops.zeros([size or 2 for size in output.shape], output.dtype)
+    traced = backend.module().Function(function, False)
+    try:
+        traced(example, example)
+    except Exception:  # of any kind: a loss is anyone's code
+        return False
+    return bool(traced.wide)
 
 
 def _told(source: str, count: int) -> str:

@@ -11,9 +11,11 @@ from typing import Any
 import keras
 
 from keras16 import backend, hardware, losses, metrics, optimizers
-from keras16.backend import own_floats
+from keras16.backend import own_floats, wrapped
+from keras16.convert import _check
 from keras16.convert._callbacks import outside
 from keras16.convert._report import Conversion
+from keras16.losses.function import OfFunction
 from keras16.precision import Precision
 
 
@@ -47,6 +49,8 @@ class SixteenBit:
         Args: as `keras.Model.compile`. Names, functions and objects of Keras' become
             keras16's of the same settings. `jit_compile="auto"` compiles where that
             is faster in 16 bits; `auto_scale_loss` has nothing to scale.
+
+        A loss or metric of your own that computes in wider floats is warned of.
 
         Raises:
             UserError: An optimizer, loss or metric has no 16-bit equal.
@@ -88,10 +92,19 @@ class SixteenBit:
         return own_floats.used(_floatx(self), mean=metrics.Mean)
 
     def _loss(self, identifier: Any) -> Any:
-        return losses.get(identifier, dtype=_floatx(self))
+        loss = losses.get(identifier, dtype=_floatx(self))
+        if isinstance(loss, OfFunction):
+            _check.warn_of_wide(self, loss.name, loss.call)
+        return loss
 
     def _metric(self, identifier: Any) -> Any:
-        return metrics.get(identifier, dtype=_floatx(self))
+        metric = metrics.get(identifier, dtype=_floatx(self))
+        if type(metric) is metrics.MeanMetricWrapper:
+            function = functools.partial(
+                wrapped.function_of(metric), **wrapped.arguments_of(metric)
+            )
+            _check.warn_of_wide(self, metric.name, function)
+        return metric
 
     def _compiles(self, asked: bool | str, run_eagerly: bool) -> bool:
         if asked != "auto":

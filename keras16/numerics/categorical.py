@@ -193,7 +193,9 @@ def divergence(labels: Any, predictions: Any) -> Terms:
     y, _ = _kept(ops.minimum(labels, 1))
     p, _ = _kept(ops.minimum(predictions, 1))
     live = ops.logical_and(predictions >= EPSILON, predictions <= 1)
-    distance = (y - p) / p
+    apart = y - p
+    # Of a normal difference the exponent tells the size.
+    distance = scaled.normal(apart.x, apart.exponent) / p
     logarithm = scaled.where(
         distance.exponent < -1, scaled.log1p(distance), scaled.log(y / p)
     )

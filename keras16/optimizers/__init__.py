@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from keras16.backend import own_floats
 from keras16.errors import UserError
 from keras16.optimizers._sixteen import SixteenBit
 from keras16.optimizers.adadelta import Adadelta
@@ -71,7 +72,9 @@ def get(identifier: Any) -> Any:
 
 def _stock(identifier: Any) -> Any:
     try:
-        return keras.optimizers.get(identifier)
+        # Keras keeps the rate of an optimizer that it makes in floatx: 1e-8 as 0.
+        with own_floats.used("float32"):
+            return keras.optimizers.get(identifier)
     except (TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{identifier!r} is no optimizer: {reason}") from error
