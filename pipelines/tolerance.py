@@ -75,6 +75,12 @@ class FormatName(click.ParamType):
     help="Estimate the rounding error to first order, and which layers it comes from.",
 )
 @click.option(
+    "--proof/--no-proof",
+    default=True,
+    show_default=True,
+    help="Bound what rounding can have done to a float16 net, without any other.",
+)
+@click.option(
     "--floor",
     is_flag=True,
     help="Of no MODEL: how near plain SGD in float16 comes to the optimum of least "
@@ -93,6 +99,7 @@ def command(
     shifts: bool,
     other: str | None,
     layers: bool,
+    proof: bool,
     floor: bool,
     tracking_uri: str | None,
     experiment: str,
@@ -105,8 +112,9 @@ def command(
     weights); of several also the first two of unlike precisions, and the first two of
     like ones as a control. delta is the largest difference of two nets' probabilities
     for a class, gamma the lead of the largest one; where gamma > 2 delta both nets
-    certainly give the same class. Formats, shifts and layers take at
-    most 1,000 examples.
+    certainly give the same class. An answer is proven where rounding cannot have
+    changed it, whatever any other net says. Formats, shifts and layers take at most
+    1,000 examples.
 
     Exit codes: 0 done; 1 certified answers differ, or the record could not be kept; 2
     input that cannot be used.
@@ -128,7 +136,7 @@ def command(
         else:
             nets = [_net(model, uri) for model in models]
             job = Job(nets, dataset, examples, uri, experiment)
-            job.judge(formats or (), shifts, other, layers)
+            job.judge(formats or (), shifts, other, layers, proof)
         job.record()
     click.echo(job.as_json() if as_json else job.as_text())
     raise SystemExit(job.exit_code)
@@ -192,7 +200,12 @@ class Job:
         return f"{self.subject.model} on {self.subject.dataset}"
 
     def judge(
-        self, names: tuple[str, ...], shifted: bool, other: str | None, layers: bool
+        self,
+        names: tuple[str, ...],
+        shifted: bool,
+        other: str | None,
+        layers: bool,
+        prove: bool,
     ) -> None:
         """Finds out what there is to find out."""
         from keras16 import data, tolerance
@@ -208,6 +221,7 @@ class Job:
             shifted=shifted,
             others=others,
             layers=layers,
+            prove=prove,
         )
         self.seconds = time.perf_counter() - began
 
@@ -256,6 +270,9 @@ class Job:
             rows = report.layer_table(found)
             lines.append(rendered(rows, report.LAYER_HEADER, figures=True))
             lines.append(report.estimate_words(found))
+            if found.bound_shares:
+                rows = report.bound_table(found)
+                lines.append(rendered(rows, report.BOUND_HEADER, figures=True))
         return "\n".join([*lines, self.verdict, self.tracked.where])
 
     def as_json(self) -> str:

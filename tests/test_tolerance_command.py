@@ -63,7 +63,8 @@ def test_one_file_is_compared_with_its_cast(invoke, folder):
     assert found["delta"]["variance"] < found["gamma"]["variance"]
     assert 0.9 < found["certified"] <= 1
     assert found["certified_disagreements"] == 0
-    assert found["proven"] is None
+    assert found["proven"] > 0.5
+    assert found["open"] == []
     assert (found["model"], found["precision"]) == ("net32", "32")
     assert found["recorded"]
     recorded = files_of(folder, found["run_id"])
@@ -214,6 +215,16 @@ def test_the_report_tells_what_was_proven(tmp_path):
     written = {path.name for path in tmp_path.iterdir()}
     figures = {"formats.png", "shifts.png", "tolerance.png"}
     assert written == {"answers.csv", "tolerance.json"} | figures
+
+
+def test_what_there_is_no_bound_for_is_told():
+    found = judgement(
+        proven=np.zeros(2, bool), open=("a (A)", "b (B)", "c (C)", "d (D)")
+    )
+    words = "Nothing is proven: there is no bound for a (A), b (B), c (C) and 1 more."
+    assert report.verdict(found).endswith(words)
+    shares = judgement(bound_shares={"few": 0.01, "most": 0.5})
+    assert report.bound_table(shares) == [("most", "0.5"), ("few", "0.01")]
 
 
 def test_certified_answers_that_differ_are_shouted():

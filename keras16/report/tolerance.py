@@ -30,6 +30,7 @@ HEADER = ("", "delta", "variance", "gamma", "variance", "certified", "of them di
 FORMAT_HEADER = ("format", "bits", "mean delta", "certified", "answers that differ")
 SHIFT_HEADER = ("inputs", "strength", "mean delta", "mean gamma", "certified", "proven")
 LAYER_HEADER = ("layer", "share of the estimated error")
+BOUND_HEADER = ("operation", "adds to the proven bound of the lead, in logits")
 MOST_LAYERS = 12  # in the table of the terminal; the figure has more, JSON all
 
 
@@ -56,6 +57,12 @@ def layer_table(found: Judgement) -> list[tuple[str, ...]]:
     return [(name, f"{share:.1%}") for name, share in ranked[:MOST_LAYERS]]
 
 
+def bound_table(found: Judgement) -> list[tuple[str, ...]]:
+    """The rows under `BOUND_HEADER`, the largest first."""
+    ranked = sorted(found.bound_shares.items(), key=lambda pair: -pair[1])
+    return [(name, f"{share:.2g}") for name, share in ranked[:MOST_LAYERS]]
+
+
 def estimate_words(found: Judgement) -> str:
     """The estimate beside the truth, in a sentence; "" without one."""
     one = found.estimate
@@ -80,8 +87,15 @@ def verdict(found: Judgement) -> str:
     words += f", {broken} OF THEM CERTIFIED." if broken else ", none of them certified."
     if found.proven is None:
         return words
+    if found.open:
+        return f"{words} Nothing is proven: there is no bound for {_some(found.open)}."
     proven = int(found.proven.sum())
     return f"{words} {proven:,} are proven without the other net."
+
+
+def _some(names: tuple[str, ...], most: int = 3) -> str:
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
 def plain(found: Judgement) -> dict[str, Any]:
@@ -90,6 +104,8 @@ def plain(found: Judgement) -> dict[str, Any]:
         "comparison": found.main.kind,
         **numbers(found.main),
         "proven": found.proven_share,
+        "open": list(found.open),
+        "bound_shares": dict(found.bound_shares),
         "comparisons": {one.kind: numbers(one) for one in found.comparisons},
         "formats": {one.kind: numbers(one) for one in found.formats},
         "shifts": [_shift_numbers(one) for one in found.shifts],

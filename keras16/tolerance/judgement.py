@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
+from keras16 import bounds
 from keras16.convert import convert
-from keras16.tolerance import comparisons, estimation, shifts, simulation
+from keras16.tolerance import comparisons, estimation, nets, shifts, simulation
 from keras16.tolerance.estimation import Estimate
 from keras16.tolerance.formats import Format
 from keras16.tolerance.measured import Comparison
-from keras16.tolerance.shifts import Proof, Shifted
+from keras16.tolerance.shifts import Shifted
 
 MOST = 1000  # examples that formats and shifts are tried on
 
@@ -24,8 +25,10 @@ class Judgement:
 
     Attributes:
         comparisons: "trained", "control" and "cast", as far as the nets allow.
-        proven: [examples] bool, of the first net's 16-bit form; None where nothing
-            proves.
+        proven: [examples] bool, of the first net's 16-bit form: exact arithmetic on
+            its weights gives the same class. None where no proof was asked for.
+        open: Names of the operations for which there is no bound: nothing is proven.
+        bound_shares: Name of an operation -> what it adds to the bound, in logits.
         formats: One comparison for each format.
         shifts: One for each shift of the inputs.
         estimate: Of the first net's rounding error, layer by layer.
@@ -36,6 +39,8 @@ class Judgement:
     formats: tuple[Comparison, ...] = ()
     shifts: tuple[Shifted, ...] = ()
     estimate: Estimate | None = None
+    open: tuple[str, ...] = ()
+    bound_shares: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @property
     def main(self) -> Comparison:
@@ -63,7 +68,7 @@ def judge(
     shifted: bool = False,
     others: Mapping[str, np.ndarray] | None = None,
     layers: bool = False,
-    proof: Proof | None = None,
+    prove: bool = False,
 ) -> Judgement:
     """Finds out whether rounding can have changed what nets answer.
 
@@ -74,20 +79,32 @@ def judge(
         shifted: Whether to move the inputs away, likewise.
         others: More inputs of the same shape, by name; each counts as a shift.
         layers: Whether to estimate which layers the error comes from, likewise.
-        proof: Gives for a 16-bit net and inputs [examples] bool: what is proven.
+        prove: Whether to bound what rounding can have done; of float16 nets only.
 
     Raises:
         UserError: A net can't be converted, or the nets differ in their classes.
     """
     first, few = models[0], x[:MOST]
+    narrow = comparisons.pair(first)[1]
+    prove = prove and nets.precision(narrow) == "16"
+    proof = bounds.analyse(narrow, x) if prove else None
+    proving = _proven if prove else None
     is_shifted = shifted or bool(others)
     return Judgement(
         tuple(comparisons.compare(list(models), x)),
-        None if proof is None else proof(comparisons.pair(first)[1], x),
+        proof.found.proven if proof else None,
         tuple(simulation.by_format(_wide(first), few, formats)) if formats else (),
-        tuple(shifts.by_shift(first, few, _first(others), proof)) if is_shifted else (),
+        tuple(shifts.by_shift(first, few, _first(others), proving))
+        if is_shifted
+        else (),
         estimation.estimate(first, few) if layers else None,
+        proof.open if proof else (),
+        proof.shares if proof else {},
     )
+
+
+def _proven(model: keras.Model, x: np.ndarray) -> np.ndarray:
+    return bounds.error_bound(model, x).proven
 
 
 def _wide(model: keras.Model) -> keras.Model:
