@@ -38,6 +38,8 @@ METRICS = (
     "test_loss",
     "val_accuracy",
     "val_loss",
+    "test_metric",
+    "val_metric",
     "optimizer_bytes",
     "peak_memory_bytes",
     "first_epoch_seconds",
@@ -262,6 +264,8 @@ def _means(cell: cells.Cell) -> dict[str, float | None]:
     return {
         "accuracy_percent": _times(mean, 100),
         "accuracy_deviation_points": _times(deviation, 100),
+        "test_metric": cell.mean("test_metric"),
+        "val_metric": cell.mean("val_metric"),
         "epoch_seconds": cell.middle("median_epoch_seconds"),
         "model_megabytes": _times(weights, 1e-6),
         "optimizer_megabytes": _times(slots, 1e-6),
