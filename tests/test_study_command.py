@@ -116,11 +116,21 @@ def test_the_list_has_every_study_and_each_loads():
         (("run", "smoke", "--models", "vgg16"), "study smoke has no 'vgg16'"),
         (("run", "smoke", "--seeds", "0"), "--seeds"),
         (("report", "smoke", "--from", "none.csv"), "can't be read"),
+        (
+            ("report", "smoke", "--from", "a.csv", "--seeds", "2"),
+            "--from reports all runs that it holds: leave out --seeds",
+        ),
+        (
+            ("report", "smoke", "--tracking-uri", "sqlite:///a.db", "--models", "dnn"),
+            "--tracking-uri reports all runs that it holds: leave out --models",
+        ),
         (("run", "empty.py"), "empty.py has no STUDY"),
+        (("run", "loss.py"), "study own has a run with a loss of its own"),
     ],
 )
 def test_bad_input_is_told_in_one_line(folder, arguments, message):
     (folder / "empty.py").write_text("")
+    (folder / "loss.py").write_text(OWN.replace("Run(", 'Run(loss="mse", '))
     found = study(*arguments)
     assert found.exit_code == 2
     assert message in found.stderr
