@@ -168,7 +168,8 @@ class OfMinutes:
         """How far it is, in one line."""
         failed = f", {self.failed} failed" if self.failed else ""
         left = _study_progress.duration(max(0.0, self.until - time.monotonic()))
-        return f"{self.over} runs{failed}, {left} left"
+        runs = "1 run" if self.over == 1 else f"{self.over} runs"
+        return f"{runs}{failed}, {left} left"
 
     def outcome(self, record: Record) -> str:
         """What a run came to, judged by validation data."""
