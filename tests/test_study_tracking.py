@@ -104,6 +104,9 @@ def test_a_child_answers_accuracy_time_and_size_by_precision(uri):
     assert child.data.metrics["test_accuracy"] == 0.97
     assert child.data.metrics["median_epoch_seconds"] == 1.5
     assert child.data.metrics["weight_bytes"] == 1000
+    # By the names of the means, so that the compare view takes both.
+    assert child.data.metrics["accuracy_percent"] == 97
+    assert child.data.metrics["model_megabytes"] == 0.001
     assert child.data.tags["cpu"] == "a CPU"
     history = MlflowClient(uri).get_metric_history(child.info.run_id, "val_accuracy")
     assert [(m.step, m.value) for m in history] == [(1, 0.9), (2, 0.9)]
