@@ -18,20 +18,26 @@ if TYPE_CHECKING:
     import keras
 
     from keras16.data import Dataset
+    from keras16.objective import Objective
 
 
 class Net(NamedTuple):
     """A compiled model, and what it was compiled with.
 
     Attributes:
-        model: From raw inputs to logits, its optimizer built.
-        metrics: Its accuracy and its mean cross-entropy over the epoch.
+        model: From raw inputs to logits, or to what its own loss takes; its optimizer
+            built.
+        loss: A Keras metric: the mean over the epoch.
         rate: The learning rate, or its schedule.
+        accuracy: A Keras metric; None of a loss of one's own.
+        metric: One's own; None without one.
     """
 
     model: keras.Model
-    metrics: tuple[Any, Any]
+    loss: Any
     rate: Any
+    accuracy: Any = None
+    metric: Any = None
 
     def rate_at(self, step: int) -> float:
         """The learning rate at a step, counted from 0, in float64."""
@@ -39,12 +45,18 @@ class Net(NamedTuple):
 
 
 def assemble(
-    run: Run, dataset: Dataset, training_rows: np.ndarray, steps: int, compiled: bool
+    run: Run,
+    objective: Objective,
+    dataset: Dataset,
+    training_rows: np.ndarray,
+    steps: int,
+    compiled: bool,
 ) -> Net:
-    """Builds and compiles the model of a run, from raw inputs to logits.
+    """Builds and compiles the model of a run, from raw inputs to what its loss takes.
 
     Args:
         run: Names the model, the optimizer and the schedule.
+        objective: Gives the loss and the metrics.
         dataset: Gives shapes, classes and the pixels' statistics.
         training_rows: The examples that the pixels' statistics are taken over.
         steps: Of the whole run, for the schedule.
@@ -58,55 +70,63 @@ def assemble(
     """
     import keras
 
-    from keras16 import metrics, parts, precision
+    from keras16 import parts, precision
 
     row = precision.use(run.precision)
     rate, optimizer = _optimizer(run, steps)
-    accuracy = metrics.SparseCategoricalAccuracy(name="accuracy")
-    cross_entropy = metrics.SparseCategoricalCrossentropy(
-        name="cross_entropy", from_logits=True
-    )
+    loss, metrics = objective.compiled()
     keras.utils.set_random_seed(run.seed)
-    model = _from_raw_inputs(
-        core(run.model, dataset, run.batch_norm), dataset, training_rows
-    )
+    inner = core(run.model, dataset, run.batch_norm, logits=objective.logits)
+    model = _from_raw_inputs(inner, dataset, training_rows)
     with warnings.catch_warnings():
         # Some layers can't be compiled; Keras then says so and does without.
         warnings.filterwarnings("ignore", "Model doesn't support `jit_compile")
         model.compile(
             optimizer=optimizer,
-            loss=_loss(run),
-            metrics=[accuracy, cross_entropy],
+            loss=loss,
+            metrics=list(metrics.values()),
             jit_compile=compiled,
         )
     model.optimizer.build(model.trainable_variables)
-    _build_metrics(model)
+    _build_metrics(model, dataset, run)
     besides = parts.wide_on_purpose(model) if run.batch_norm == "stock" else ()
     precision.assert_dtypes(model, row, besides)
-    return Net(model, (accuracy, cross_entropy), rate)
+    return Net(model, **{"loss": _loss_tracker(model), **metrics}, rate=rate)
 
 
-def _build_metrics(model: keras.Model) -> None:
+def _loss_tracker(model: keras.Model) -> Any:
+    """Keras' own mean of a compiled model's loss."""
+    return next(metric for metric in model.metrics if metric.name == "loss")
+
+
+def _build_metrics(model: keras.Model, dataset: Dataset, run: Run) -> None:
     """Gives Keras its compiled metrics now; else an audit has to trace twice."""
     import keras
 
-    label = np.zeros(1, "int32")
-    logits = np.zeros((1, *model.output_shape[1:]), "float32")
-    model.compute_metrics(None, label, keras.ops.cast(logits, model.compute_dtype))
+    label = dataset.y_train[:1]
+    outputs = np.zeros((1, *(size or 1 for size in model.output_shape[1:])), "float32")
+    try:
+        outputs = keras.ops.cast(outputs, model.compute_dtype)
+        found = model.compute_metrics(None, label, outputs)
+    except UserError:
+        raise
+    except Exception as error:  # of any kind: a metric is anyone's code
+        raise UserError(
+            f"metric {run.metric} can't judge outputs of shape "
+            f"{model.output_shape[1:]} by targets of shape {label.shape[1:]}: "
+            f"{user_code.reason(error)}"
+        ) from error
     model.reset_metrics()
+    if any(len(value.shape) for value in found.values()):
+        raise UserError(
+            f"metric {run.metric} gives several numbers: give one that gives a single "
+            'one (average="macro", say).'
+        )
 
 
-def _loss(run: Run) -> keras.losses.Loss:
-    from keras16 import losses
-
-    if not run.label_smoothing:
-        return losses.SparseCategoricalCrossentropy(from_logits=True)
-    return losses.SmoothedCrossentropy(
-        from_logits=True, label_smoothing=run.label_smoothing
-    )
-
-
-def core(name: str, dataset: Dataset, batch_norm: str | None = None) -> keras.Model:
+def core(
+    name: str, dataset: Dataset, batch_norm: str | None = None, logits: bool = True
+) -> keras.Model:
     """The network alone, in the precision in use: numbers in, logits out.
 
     Args:
@@ -114,6 +134,8 @@ def core(name: str, dataset: Dataset, batch_norm: str | None = None) -> keras.Mo
             `FILE.keras`.
         dataset: The inputs' shape and the number of classes that it must fit.
         batch_norm: As in `Run`.
+        logits: Whether a softmax at its end is taken off, and there must be a logit
+            for each class; else the net stays as it is.
 
     Raises:
         UserError: There is no such model, or it doesn't fit the data.
@@ -128,7 +150,7 @@ def core(name: str, dataset: Dataset, batch_norm: str | None = None) -> keras.Mo
     if name.startswith(applications.PREFIX):
         short = name.removeprefix(applications.PREFIX)
         model = applications.build(short, dataset.input_shape, dataset.classes)
-        return parts.with_layers(adapted(model, row), layers)
+        return parts.with_layers(adapted(model, row, logits), layers)
     if path.endswith(".py"):
         model = _called(name, dataset)
     elif path.endswith(".keras"):
@@ -136,13 +158,13 @@ def core(name: str, dataset: Dataset, batch_norm: str | None = None) -> keras.Mo
     else:
         model = catalog.load("models", name)(dataset.input_shape, dataset.classes)
         if has_counterparts(model):
-            model = adapted(model, row)
+            model = adapted(model, row, logits)
         return parts.with_layers(model, layers)
     model = _as_graph(model, name, dataset)
-    _check_fit(model, name, dataset)
+    _check_fit(model, name, dataset, logits)
     _check_saves(model, name)
     precision.use(row.name)  # should the user's code have set a policy of its own
-    return parts.with_layers(adapted(model, row), layers)
+    return parts.with_layers(adapted(model, row, logits), layers)
 
 
 def _called(spec: str, dataset: Dataset) -> keras.Model:
@@ -223,11 +245,11 @@ def _loaded(path: str) -> keras.Model:
         ) from error
 
 
-def _check_fit(model: keras.Model, name: str, dataset: Dataset) -> None:
+def _check_fit(model: keras.Model, name: str, dataset: Dataset, logits: bool) -> None:
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise UserError(
             f"{name} has {len(model.inputs)} inputs and {len(model.outputs)} outputs: "
-            "keras16 trains classifiers of one input and one output."
+            "keras16 trains nets of one input and one output."
         )
     wanted, output = (tuple(t.shape[1:]) for t in (model.inputs[0], model.outputs[0]))
     fits = len(wanted) == len(dataset.input_shape) and all(
@@ -238,6 +260,8 @@ def _check_fit(model: keras.Model, name: str, dataset: Dataset) -> None:
             f"{name} takes inputs of shape {wanted}, but {dataset.name} has "
             f"{dataset.input_shape}: change one of them."
         )
+    if not logits:
+        return  # what the loss takes, the first step will tell
     if len(output) != 1 or output[0] is None or output[0] < dataset.classes:
         raise UserError(
             f"{name} returns shape {output}, but {dataset.name} has {dataset.classes} "

@@ -19,7 +19,7 @@ FORMS = "FILE.npz, FILE.py:function or a folder with one sub-folder of images pe
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
-    """A classification data set in memory.
+    """A data set in memory: of class ids, or of targets for a loss of one's own.
 
     Attributes:
         name: Short, as in the run's name.
@@ -27,10 +27,12 @@ class Dataset:
         x_train: [examples, features] or [examples, height, width, channels]; uint8
             for pixels (normalised inside the training step), or floats, which are
             taken as they are.
-        y_train: Class ids, int32 [examples].
+        y_train: Class ids, int32 [examples]; targets are float32 [examples, ...], or
+            int32 where they are ids.
         x_test: As x_train.
         y_test: As y_train.
-        classes: Their number; 0 lets `checked` count them.
+        classes: Their number; 0 lets `checked` count them. Of targets, how many
+            outputs they ask for.
         class_names: One for each class; () lets `checked` number them.
     """
 
@@ -59,7 +61,8 @@ class Dataset:
         sha = hashlib.sha256()
         for array in (self.x_train, self.y_train, self.x_test, self.y_test):
             sha.update(f"{array.dtype.str}{array.shape}".encode())
-            sha.update(np.ascontiguousarray(array).data)
+            # Of bytes: NumPy has no buffers of bfloat16.
+            sha.update(np.ascontiguousarray(array).view(np.uint8).data)
         return sha.hexdigest()[:16]
 
 
@@ -92,10 +95,35 @@ def checked(dataset: Dataset) -> Dataset:
         raise UserError(f"data set {dataset.name}: {error}") from error
 
 
+def load_targets(name: str, *, ids: bool) -> Dataset:
+    """A data set for a loss of one's own, its y as it is.
+
+    Args:
+        name: As `load` takes it.
+        ids: Whether whole numbers in y may be class ids: those stay int32, and ask
+            for an output for each class. Else they are numbers like any others.
+
+    Returns:
+        One with y as float32 [examples, ...], of one number an example [examples, 1],
+        as Keras' losses make it; or as int32, where it may be ids.
+
+    Raises:
+        UserError: There is no such data set, or y is not made of numbers in float16's
+            range.
+    """
+    dataset = _read(name)
+    try:
+        return _checks.check_targets(dataset, ids)
+    except UserError as error:
+        raise UserError(f"data set {dataset.name}: {error}") from error
+
+
 def hold_out(
     dataset: Dataset, share: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Splits the training part, class by class: the same split at every precision.
+
+    Where there are no classes, it is split at random.
 
     Args:
         dataset: A checked one.
@@ -111,13 +139,25 @@ def hold_out(
     """
     if not 0 <= share < 1:
         raise UserError(f"validation share {share} is not in [0, 1): 0.1 is usual.")
-    kept, taken = split(dataset.y_train, share, seed)
+    kept, taken = split(strata(dataset.y_train), share, seed)
     if len(kept) == 0:
         raise UserError(
             f"a validation share of {share} leaves none of {len(taken):,} training "
             "examples to train on: give a smaller share."
         )
     return kept, taken
+
+
+def strata(y: np.ndarray) -> np.ndarray:
+    """Class ids to split by, int64 [examples]; zeros where y holds none.
+
+    Args:
+        y: Ids [examples] or [examples, 1], one-hot rows, or any other targets.
+    """
+    if not np.issubdtype(y.dtype, np.integer) or y.ndim > 2:
+        return np.zeros(len(y), np.int64)
+    ids = y.argmax(-1) if y.ndim == 2 and y.shape[1] > 1 else y.reshape(-1)
+    return np.unique(ids, return_inverse=True)[1].astype(np.int64)
 
 
 def split(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -24,21 +24,27 @@ class Epoch:
 
     Attributes:
         epoch: Counted from 1.
-        loss: Mean cross-entropy over the epoch's training examples, in nats.
-        accuracy: Share in [0, 1] of the epoch's training examples.
+        loss: Mean cross-entropy over the epoch's training examples, in nats; or the
+            mean of the run's own loss.
+        accuracy: Share in [0, 1] of the epoch's training examples; None of a run with
+            a loss of its own.
         val_loss: The same on the held-out part; None without one.
         val_accuracy: Likewise.
         epoch_seconds: Training alone: validation and compilation outside.
         learning_rate: At the last step of the epoch.
+        metric: The run's own, over the epoch's training examples; None without one.
+        val_metric: The same on the held-out part.
     """
 
     epoch: int
     loss: float
-    accuracy: float
+    accuracy: float | None
     val_loss: float | None
     val_accuracy: float | None
     epoch_seconds: float
     learning_rate: float
+    metric: float | None = None
+    val_metric: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,10 +58,13 @@ class Record:
         status: "finished", "failed" (it diverged) or "crashed" (its process did not
             end as it should).
         cause: Why it did not finish, in one line.
-        test_accuracy, test_loss: After the last epoch; None unless finished.
-        val_accuracy, val_loss: Of the last epoch; None without validation data.
+        test_accuracy, test_loss, test_metric: After the last epoch; None unless
+            finished. A run with a loss of its own has no accuracy, and a metric where
+            it has one of its own.
+        val_accuracy, val_loss, val_metric: Of the last epoch; None without validation
+            data.
         correct: Which test examples were classified right, as `packed` gives it; ""
-            unless finished.
+            unless finished, and where nothing is classified.
         median_epoch_seconds, first_epoch_seconds, compile_seconds: Of the training.
         weight_bytes, optimizer_bytes, peak_memory_bytes: As in `training.Result`.
         parameters: Of the model.
@@ -96,6 +105,8 @@ class Record:
     wall_seconds: float = 0.0
     fingerprint: Mapping[str, str] = dataclasses.field(default_factory=dict)
     epochs: tuple[Epoch, ...] = ()
+    test_metric: float | None = None
+    val_metric: float | None = None
 
     @property
     def is_correct(self) -> np.ndarray | None:
@@ -124,6 +135,7 @@ def unpacked(text: str) -> np.ndarray:
 MEASURED = (
     "test_accuracy",
     "test_loss",
+    "test_metric",
     "median_epoch_seconds",
     "first_epoch_seconds",
     "compile_seconds",
@@ -227,6 +239,8 @@ def _value(hint: Any, text: str) -> Any:
         return text == "True"
     if text == "":
         return None
+    if hint == str | None:
+        return text
     return int(text) if hint in (int, int | None) else float(text)
 
 

@@ -105,14 +105,15 @@ def save(
 
 
 def signature(result: Result) -> Any:
-    """One batch of raw test examples in, logits in float32 out."""
+    """One batch of raw test examples in, the model's outputs in float32 out."""
     import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
     examples = result.dataset.x_test
     taken = TensorSpec(np.dtype(examples.dtype), (-1, *examples.shape[1:]))
-    given = TensorSpec(np.dtype(np.float32), (-1, result.dataset.classes))
+    shape = (size or -1 for size in result.model.output_shape)
+    given = TensorSpec(np.dtype(np.float32), tuple(shape))
     return ModelSignature(inputs=Schema([taken]), outputs=Schema([given]))
 
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from keras16.errors import UserError
 
+LOCAL = pathlib.Path("mlruns")  # what is kept of runs, whatever the store is
 DEFAULT_STORE = "sqlite:///mlruns/mlflow.db"
 SQLITE = "sqlite:///"
 SERVERS = ("http", "https")

@@ -33,7 +33,13 @@ class Run:
         batch_norm: Of a model of keras16/models: "keras16", "plain" (16-bit with
             nothing added) or "stock" (Keras' own with float32 inside: not pure).
             None takes the precision's.
-        label_smoothing: Of the loss, in [0, 1).
+        label_smoothing: Of the cross-entropy, in [0, 1).
+        loss: A name that Keras' compile takes ("mse"), or `FILE.py:NAME` of a
+            function, class or object that it takes; data and net are then used as
+            they are. None: data are class ids, the net ends in logits, the loss is
+            their cross-entropy.
+        metric: What the run is judged by, likewise named; only with a loss. None:
+            accuracy, or the loss that was given.
         schedule: A file of keras16/schedules, such as "constant" or "cosine" (decay
             to 0 over the whole run).
         augmentation: "none", "flip", "shift" or "flip_shift".
@@ -56,6 +62,8 @@ class Run:
     rounding: str = "nearest"
     batch_norm: str | None = None
     label_smoothing: float = 0.0
+    loss: str | None = None
+    metric: str | None = None
     schedule: str = "cosine"
     augmentation: str = "none"
     epochs: int = 8
@@ -75,6 +83,13 @@ class Run:
                 f"s{self.seed}",
             )
         )
+
+    @property
+    def metric_name(self) -> str:
+        """What it is judged by, such as "accuracy", "mae" or "losses.worst"."""
+        if self.loss is None:
+            return "accuracy"
+        return short_name(self.metric) if self.metric else "loss"
 
     def fields(self) -> dict[str, Any]:
         """The run as plain values, in the order of the fields."""

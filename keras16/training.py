@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import pathlib
 import time
@@ -17,10 +18,12 @@ from keras16 import (
     data,
     hardware,
     measure,
-    scores,
+    objective,
+    precision,
     user_code,
 )
 from keras16.errors import UserError
+from keras16.objective import Objective, Scores
 from keras16.results import Epoch
 from keras16.study import Run
 
@@ -44,11 +47,14 @@ class Result:
         run: What was asked for, defaults filled in.
         status: "finished", "failed" (diverged) or "killed" (interrupted).
         cause: Why it failed or was killed, in one line; empty where finished.
-        model: The trained Keras model, from raw inputs to logits.
+        model: The trained Keras model, from raw inputs to logits, or to what the
+            run's own loss takes.
         dataset: What it was trained on.
         epochs: One record per finished epoch.
-        test_logits: [examples, classes] in the compute dtype; None unless finished.
-        test_loss, test_accuracy: Once, after the last epoch, float64 on the host.
+        test_logits: [examples, classes] in the compute dtype; None unless finished,
+            and of a run with a loss of its own.
+        test_loss, test_accuracy: Once, after the last epoch, float64 on the host; a
+            run with a loss of its own has no accuracy.
         audit: The audit of the very step that ran; None where it was not asked for.
         compile_seconds: Tracing and compiling the steps.
         median_epoch_seconds: Over the epochs from the second on.
@@ -60,6 +66,7 @@ class Result:
         parameters: Weights of the model, trainable or not.
         observations: What the monitor saw after each epoch; none without one.
         findings: What it found wrong and what would mend it, a line each.
+        test_metric: The run's own, on the test part; None without one.
     """
 
     run: Run
@@ -81,6 +88,7 @@ class Result:
     parameters: int
     observations: tuple[Observation, ...] = ()
     findings: tuple[str, ...] = ()
+    test_metric: float | None = None
 
 
 class Observer(Protocol):
@@ -121,7 +129,8 @@ class Prepared:
 
     Attributes:
         run: Defaults filled in, names in their canonical form.
-        dataset: The data, floats cast to the dtype of the step.
+        objective: The loss, and what judges its outputs.
+        dataset: The data, x cast to the dtype of the step where it is floats.
         net: The compiled model, its metrics and its learning rate.
         training_rows, validation_rows: Numbers of training examples.
         batch_size: As asked, or all the examples there are.
@@ -129,6 +138,7 @@ class Prepared:
     """
 
     run: Run
+    objective: Objective
     dataset: Dataset
     net: assembly.Net
     training_rows: np.ndarray
@@ -150,21 +160,46 @@ class Prepared:
     def batch(self) -> tuple[np.ndarray, np.ndarray]:
         """The first batch of training examples, for an audit."""
         rows = self.training_rows[: self.batch_size]
-        return self.dataset.x_train[rows], self.dataset.y_train[rows]
+        return self.dataset.x_train[rows], self.targets[rows]
+
+    @functools.cached_property
+    def targets(self) -> np.ndarray:
+        """What the step is trained on, in its dtype."""
+        return _in_dtype(self.dataset.y_train, precision.get(self.run.precision).floatx)
+
+    def warm_up(self, loop: Any) -> None:
+        """Compiles a step and a prediction, and judges the latter.
+
+        Args:
+            loop: As `loop` gives it; the model's variables move.
+
+        Raises:
+            UserError: The model, the loss or the metric fails.
+        """
+        try:
+            loop.train(*self.order(1, steps=1))
+            outputs = loop.predict(self.dataset.x_train[:1], self.batch_size)
+            self.objective.scores(outputs, self.dataset.y_train[:1])
+        except UserError:
+            raise
+        except Exception as error:  # of any kind: a model is anyone's code
+            raise UserError(
+                f"a training step of {self.run.model} with {self.batch_size} "
+                f"examples can't be run: {user_code.reason(error)}"
+            ) from error
 
     def loop(self) -> Any:
         """The backend's loop that runs the steps of the compiled model."""
         from keras16 import backend
         from keras16.metrics import mean
 
-        _, cross_entropy = self.net.metrics
         return backend.module().Loop(
             self.model,
             self.dataset.x_train,
-            self.dataset.y_train,
+            self.targets,
             batch_size=self.batch_size,
             change=lambda x, draws: augmentation.apply(self.run.augmentation, x, draws),
-            stop=lambda: mean.not_finite(cross_entropy),
+            stop=lambda: mean.not_finite(self.net.loss),
             compiled=bool(self.model.jit_compile),
         )
 
@@ -196,21 +231,22 @@ def prepare(run: Run) -> Prepared:
     Raises:
         UserError: The run can't be started as it was asked for.
     """
-    from keras16 import backend, precision
+    from keras16 import backend
 
     run = dataclasses.replace(run, precision=precision.canonical(run.precision))
     _check_counts(run)
     run = assembly.filled(run)
+    aim = objective.of(run)
     row = precision.use(run.precision)
-    dataset = _in_step_dtype(data.load(run.dataset), row.floatx)
+    dataset = _in_step_dtype(aim.load(run.dataset), row.floatx)
     augmentation.check(run.augmentation, dataset.input_shape)
     training_rows, validation_rows = data.hold_out(dataset, run.validation, run.seed)
     batch_size = min(run.batch_size, len(training_rows))
     steps = run.epochs * (len(training_rows) // batch_size)
     compiled = backend.module().compiles(row.policy, hardware.native_float16())
-    net = assembly.assemble(run, dataset, training_rows, steps, compiled)
+    net = assembly.assemble(run, aim, dataset, training_rows, steps, compiled)
     return Prepared(
-        run, dataset, net, training_rows, validation_rows, batch_size, compiled
+        run, aim, dataset, net, training_rows, validation_rows, batch_size, compiled
     )
 
 
@@ -265,7 +301,7 @@ class _Fit:
         self.prepared, self.observer, self.stop = prepared, observer, stop
         self.run, self.model = prepared.run, prepared.net.model
         self.dataset = prepared.dataset
-        self.accuracy, self.cross_entropy = prepared.net.metrics
+        self.net, self.objective = prepared.net, prepared.objective
         self.mean_of = mean.on_host
         self.loop = prepared.loop()
         self.monitor = PrecisionMonitor(*prepared.batch) if monitor else None
@@ -282,12 +318,16 @@ class _Fit:
         compile_seconds = self._warm_up()
         self._resume()
         status, cause = self._train()
-        logits = self._predict(self.dataset.x_test) if status == "finished" else None
-        if logits is not None and not self._usable(logits):
+        outputs = self._predict(self.dataset.x_test) if status == "finished" else None
+        tested = None
+        if outputs is not None:
+            tested = self.objective.scores(outputs, self.dataset.y_test)
+        if tested is not None and not math.isfinite(tested.loss):
             # The last update is not followed by a step that would have told.
-            logits, status = None, "failed"
+            outputs, tested, status = None, None, "failed"
             cause = self._cause(self.run.epochs, self.prepared.steps_per_epoch)
-        return self._summed_up(status, cause, report, compile_seconds, logits)
+        logits = outputs if self.objective.logits else None
+        return self._summed_up(status, cause, report, compile_seconds, logits, tested)
 
     def _audited(self) -> AuditReport:
         from keras16.audit import audit
@@ -304,14 +344,7 @@ class _Fit:
         """
         began = time.perf_counter()
         before = [(v, v.numpy()) for v in _variables(self.model)]
-        try:
-            self.loop.train(*self.prepared.order(1, steps=1))
-            self._predict(self.dataset.x_train[:1])
-        except Exception as error:  # of any kind: a model is anyone's code
-            raise UserError(
-                f"a training step of {self.run.model} with {self.prepared.batch_size} "
-                f"examples can't be run: {user_code.reason(error)}"
-            ) from error
+        self.prepared.warm_up(self.loop)
         seconds = time.perf_counter() - began
         again = time.perf_counter()
         self.loop.train(*self.prepared.order(1, steps=1))
@@ -375,7 +408,7 @@ class _Fit:
             self.step_seconds = (time.perf_counter() - began) / max(steps, 1)
             done += steps
             with clock.paused():
-                loss = self.mean_of(self.cross_entropy)
+                loss = self.mean_of(self.net.loss)
                 self.observer.stepped(epoch, done, loss)
             if not math.isfinite(loss):
                 break
@@ -385,30 +418,35 @@ class _Fit:
         return max(1, int(SECONDS_A_CALL / max(self.step_seconds, 1e-4)))
 
     def _record(self, epoch: int, seconds: float) -> Epoch:
-        val_loss, val_accuracy = self._validated()
+        # Before the validation: a metric of the user's may be used for that, too.
+        own = {
+            name: None if metric is None else float(self.mean_of(metric))
+            for name, metric in (
+                ("accuracy", self.net.accuracy),
+                ("metric", self.net.metric),
+            )
+        }
+        loss, validated = self.mean_of(self.net.loss), self._validated()
         return Epoch(
             epoch=epoch,
-            loss=self.mean_of(self.cross_entropy),
-            accuracy=self.mean_of(self.accuracy),
-            val_loss=val_loss,
-            val_accuracy=val_accuracy,
+            loss=loss,
+            val_loss=validated and validated.loss,
+            val_accuracy=validated and validated.accuracy,
+            val_metric=validated and validated.metric,
             epoch_seconds=seconds,
             learning_rate=self._rate(epoch * self.prepared.steps_per_epoch - 1),
+            **own,
         )
 
-    def _validated(self) -> tuple[float | None, float | None]:
+    def _validated(self) -> Scores | None:
         rows = self.prepared.validation_rows
         if not len(rows):
-            return None, None
-        logits = self._predict(self.dataset.x_train[rows])
-        labels = self.dataset.y_train[rows]
-        return scores.cross_entropy(logits, labels), scores.accuracy(logits, labels)
+            return None
+        outputs = self._predict(self.dataset.x_train[rows])
+        return self.objective.scores(outputs, self.dataset.y_train[rows])
 
     def _predict(self, x: np.ndarray) -> np.ndarray:
         return self.loop.predict(x, self.prepared.batch_size)
-
-    def _usable(self, logits: np.ndarray) -> bool:
-        return math.isfinite(scores.cross_entropy(logits, self.dataset.y_test))
 
     def _rate(self, step: int) -> float:
         """The learning rate at a step of the run, in float64."""
@@ -418,7 +456,7 @@ class _Fit:
         return self.stop is not None and self.stop.is_set()
 
     def _diverged(self) -> bool:
-        return not math.isfinite(self.mean_of(self.cross_entropy))
+        return not math.isfinite(self.mean_of(self.net.loss))
 
     def _cause(self, epoch: int, step: int) -> str:
         from keras16 import diagnosis
@@ -433,8 +471,8 @@ class _Fit:
         report: AuditReport | None,
         compile_seconds: float,
         logits: np.ndarray | None,
+        tested: Scores | None,
     ) -> Result:
-        labels = self.dataset.y_test
         seconds = [record.epoch_seconds for record in self.epochs]
         return Result(
             run=self.run,
@@ -444,8 +482,9 @@ class _Fit:
             dataset=self.dataset,
             epochs=tuple(self.epochs),
             test_logits=logits,
-            test_loss=None if logits is None else scores.cross_entropy(logits, labels),
-            test_accuracy=None if logits is None else scores.accuracy(logits, labels),
+            test_loss=tested and tested.loss,
+            test_accuracy=tested and tested.accuracy,
+            test_metric=tested and tested.metric,
             audit=report,
             compile_seconds=compile_seconds,
             median_epoch_seconds=measure.median_epoch_seconds(seconds),
@@ -467,16 +506,20 @@ def _check_counts(run: Run) -> None:
 
 def _in_step_dtype(dataset: Dataset, dtype: str) -> Dataset:
     """Pixels stay uint8; floats are cast once, here, and not in every step."""
-    if dataset.is_pixels:
-        return dataset
-    import ml_dtypes
-
-    kind = np.dtype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
     return dataclasses.replace(
         dataset,
-        x_train=dataset.x_train.astype(kind),
-        x_test=dataset.x_test.astype(kind),
+        x_train=_in_dtype(dataset.x_train, dtype),
+        x_test=_in_dtype(dataset.x_test, dtype),
     )
+
+
+def _in_dtype(array: np.ndarray, dtype: str) -> np.ndarray:
+    """Floats in another dtype, "bfloat16" perhaps; integers as they are."""
+    if array.dtype.kind in "biu":
+        return array
+    import ml_dtypes
+
+    return array.astype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
 
 
 def _variables(model: keras.Model) -> list[Any]:

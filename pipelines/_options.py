@@ -100,6 +100,20 @@ class Part(click.ParamType):
         ]
 
 
+class Compiled(click.ParamType):
+    """A loss or a metric: a name of Keras, or one in the user's own file."""
+
+    name = "name"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        """The value as it is; Keras knows its names when it is there."""
+        return value
+
+    def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list:
+        """Files."""
+        return [CompletionItem(incomplete, type="file")]
+
+
 class Several(click.ParamType):
     """One or more with commas between them, each as another type takes it.
 
@@ -170,6 +184,15 @@ FIELDS: dict[str, tuple[click.ParamType | None, str]] = {
         Number(min=0, max=1, max_open=True),
         "Probability that the loss spreads over all classes.",
     ),
+    "loss": (
+        Compiled(),
+        "Of your own, as Keras' compile takes it: a name (mse) or FILE.py:NAME; data "
+        "and net are then used as they are.",
+    ),
+    "metric": (
+        Compiled(),
+        "What is judged by, likewise; needs --loss.",
+    ),
     "schedule": (
         click.Choice(catalog.names("schedules")),
         "Learning rate over the run; cosine and polynomial end at 0.",
@@ -189,6 +212,13 @@ FIELDS: dict[str, tuple[click.ParamType | None, str]] = {
 }
 
 
+# What a field means that has no value, where no optimizer has one.
+UNSET = {
+    "batch_norm": "the precision's",
+    "loss": "cross-entropy of class ids",
+    "metric": "accuracy; with --loss, that loss",
+}
+
 # What a training step is made of; seed, length and held-out part are not.
 STEP_FIELDS = (
     "model",
@@ -200,6 +230,10 @@ STEP_FIELDS = (
     "epsilon",
     "weight_decay",
     "rounding",
+    "batch_norm",
+    "label_smoothing",
+    "loss",
+    "metric",
     "schedule",
     "augmentation",
     "batch_size",
@@ -227,12 +261,13 @@ def run_option(field: dataclasses.Field) -> Callable:
     kind, help_text = FIELDS[field.name]
     flag = f"--{field.name.replace('_', '-')}"
     unset = field.default is None
+    meant = UNSET.get(field.name, "the optimizer's own")
     return click.option(
         f"{flag}/--no-{flag[2:]}" if kind is None else flag,
         field.name,
         type=kind,
         default=field.default,
-        show_default="the optimizer's own" if unset else True,
+        show_default=meant if unset else True,
         help=help_text,
     )
 

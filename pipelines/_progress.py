@@ -154,10 +154,26 @@ def starting_line(run: Run, model: keras.Model, steps_per_epoch: int) -> str:
 
 
 def epoch_line(record: Epoch, epochs: int) -> str:
-    """One epoch in one line: losses in nats, accuracies in percent, seconds."""
-    parts = [f"loss {record.loss:.4f}", f"accuracy {100 * record.accuracy:.2f} %"]
-    if record.val_loss is not None and record.val_accuracy is not None:
-        parts.append(f"val_loss {record.val_loss:.4f}")
-        parts.append(f"val_accuracy {100 * record.val_accuracy:.2f} %")
-    parts.append(f"{record.epoch_seconds:.2f} s")
+    """One epoch in one line: losses, accuracies in percent, seconds."""
+    parts = [
+        *_judged("", record.loss, record.accuracy, record.metric),
+        *_judged("val_", record.val_loss, record.val_accuracy, record.val_metric),
+        f"{record.epoch_seconds:.2f} s",
+    ]
     return f"epoch {record.epoch}/{epochs}: {', '.join(parts)}"
+
+
+def _judged(
+    prefix: str, loss: float | None, accuracy: float | None, metric: float | None
+) -> list[str]:
+    """Those of the three that there are."""
+    told = (
+        (f"{prefix}loss", loss, "{:.4f}"),
+        (f"{prefix}accuracy", accuracy, "{:.2%}"),
+        (f"{prefix}metric", metric, "{:.4f}"),
+    )
+    return [
+        f"{name} {form.format(value).replace('%', ' %')}"
+        for name, value, form in told
+        if value is not None
+    ]

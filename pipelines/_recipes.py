@@ -47,4 +47,9 @@ def _own(path: str) -> Study:
     study = getattr(found, "STUDY", None)
     if not isinstance(study, Study):
         raise UserError(f"{path} has no STUDY: give it one of keras16.study.Study.")
+    if any(planned.run.loss for planned in study.runs()):
+        raise UserError(
+            f"study {study.name} has a run with a loss of its own: studies are judged "
+            "by accuracy. `keras16 compare` takes one."
+        )
     return study

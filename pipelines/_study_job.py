@@ -93,9 +93,8 @@ class Job:
 
         with tracking.study(self.study, self.store) as self.tracked:
             self.tracked.sync(self._over_so_far())
-            with _study_progress.display(
-                self.study, self.tasks, self.quiet, self.workers
-            ) as shown:
+            count = _study_progress.OfStudy(self.study, self.tasks, self.workers)
+            with _study_progress.display(count, self.quiet) as shown:
                 for event in pool.train(
                     self.tasks,
                     workers=self.workers,

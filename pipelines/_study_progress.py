@@ -1,4 +1,4 @@
-"""The progress of a study on standard error: a live table, plain lines, or nothing."""
+"""The progress of many runs on standard error: a live table, lines, or nothing."""
 
 from __future__ import annotations
 
@@ -6,33 +6,51 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import click
 
-from keras16.execution.pool import Event, Task
 from keras16.report import units
-from keras16.results import Record
-from keras16.study import Study
+
+if TYPE_CHECKING:
+    from keras16.execution.pool import Event, Task
+    from keras16.results import Record
+    from keras16.study import Study
 
 
-def display(study: Study, tasks: Sequence[Task], quiet: bool, workers: int) -> Silent:
+class Count(Protocol):
+    """What is told of runs, whichever command trains them."""
+
+    def ended(self, task: Task, record: Record, seconds: float) -> None:
+        """A run is over, after so many seconds."""
+
+    def summary(self) -> str:
+        """How far all is, in one line."""
+
+    def outcome(self, record: Record) -> str:
+        """What a run came to, in one line."""
+
+
+def display(count: Count, quiet: bool) -> Silent:
     """What fits where standard error goes.
+
+    Args:
+        count: Told of the runs that end.
+        quiet: Whether nothing is shown.
+    """
+    if quiet:
+        return Silent(count)
+    return Live(count) if sys.stderr.isatty() else Lines(count)
+
+
+class OfStudy:
+    """Counts the runs of a study.
 
     Args:
         study: As it is run.
         tasks: Those that are to be trained.
-        quiet: Whether nothing is shown.
         workers: Runs side by side.
     """
-    if quiet:
-        return Silent(study, tasks, workers)
-    kind = Live if sys.stderr.isatty() else Lines
-    return kind(study, tasks, workers)
-
-
-class Silent:
-    """Counts what happens and shows nothing."""
 
     def __init__(self, study: Study, tasks: Sequence[Task], workers: int) -> None:
         self.total, self.workers = len(study.runs()), workers
@@ -40,25 +58,12 @@ class Silent:
         self.failed = 0
         self.left = {task: task.planned.row for task in tasks}
         self.seconds: dict[str, list[float]] = {}
-        self.began: dict[Task, float] = {}
 
-    def __enter__(self) -> Silent:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        return None
-
-    def happened(self, event: Event, record: Record | None) -> None:
-        """Something happened to a run; `record` is what it came to, at its end."""
-        if event.kind == "begun":
-            self.began[event.task] = time.monotonic()
-        if record is None:
-            return
+    def ended(self, task: Task, record: Record, seconds: float) -> None:
+        """A run is over."""
         self.over += 1
         self.failed += record.status != "finished"
-        row = self.left.pop(event.task)
-        spent = time.monotonic() - self.began[event.task]
-        self.seconds.setdefault(row, []).append(spent)
+        self.seconds.setdefault(self.left.pop(task), []).append(seconds)
 
     def seconds_left(self) -> float | None:
         """By the mean of the runs so far, row by row; None before the first ended."""
@@ -76,6 +81,33 @@ class Silent:
         time_left = f", about {duration(left)} left" if left else ""
         return f"{self.over} of {self.total} runs{failed}{time_left}"
 
+    def outcome(self, record: Record) -> str:
+        """What a run came to, in one line."""
+        accuracy = units.percent(record.test_accuracy)
+        return ended(record, f"{record.row}, {record.arm}", accuracy)
+
+
+class Silent:
+    """Counts what happens and shows nothing."""
+
+    def __init__(self, count: Count) -> None:
+        self.count = count
+        self.began: dict[Task, float] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+    def happened(self, event: Event, record: Record | None) -> None:
+        """Something happened to a run; `record` is what it came to, at its end."""
+        if event.kind == "begun":
+            self.began[event.task] = time.monotonic()
+        if record is not None:
+            spent = time.monotonic() - self.began[event.task]
+            self.count.ended(event.task, record, spent)
+
 
 class Lines(Silent):
     """One plain line for each run that ends, for logs and pipes."""
@@ -84,17 +116,18 @@ class Lines(Silent):
         """Tells what a run came to."""
         super().happened(event, record)
         if record is not None:
-            click.echo(f"keras16: {outcome(record)} ({self.summary()})", err=True)
+            line = f"{self.count.outcome(record)} ({self.count.summary()})"
+            click.echo(f"keras16: {line}", err=True)
 
 
 class Live(Silent):
-    """A table of the runs that go on, above a bar over the whole study."""
+    """A table of the runs that go on, above how far all is."""
 
-    def __init__(self, study: Study, tasks: Sequence[Task], workers: int) -> None:
+    def __init__(self, count: Count) -> None:
         from rich.console import Console
         from rich.live import Live as RichLive
 
-        super().__init__(study, tasks, workers)
+        super().__init__(count)
         self.rows: dict[Task, dict[str, Any]] = {}
         self.live = RichLive(
             console=Console(stderr=True),
@@ -103,7 +136,7 @@ class Live(Silent):
             transient=True,
         )
 
-    def __enter__(self) -> Live:
+    def __enter__(self) -> Self:
         self.live.start()
         return self
 
@@ -120,14 +153,15 @@ class Live(Silent):
         else:
             self.rows[event.task] |= _position(event)
         if record is not None:
-            self.live.console.print(outcome(record), highlight=False, markup=False)
+            line = self.count.outcome(record)
+            self.live.console.print(line, highlight=False, markup=False)
 
     def _table(self) -> Any:
         from rich import box
         from rich.progress_bar import ProgressBar
         from rich.table import Table
 
-        table = Table(box=box.SIMPLE, show_edge=False, caption=self.summary())
+        table = Table(box=box.SIMPLE, show_edge=False, caption=self.count.summary())
         for title in ("row", "arm", "seed", "epoch", "", "spent"):
             table.add_column(title)
         for task, at in list(self.rows.items()):
@@ -154,14 +188,19 @@ def _position(event: Event) -> dict[str, int]:
     return {"epoch": event.values["epoch"] - 1, "step": event.values["step"]}
 
 
-def outcome(record: Record) -> str:
-    """What a run came to, in one line."""
-    name = f"{record.row}, {record.arm}, seed {record.pair}"
+def ended(record: Record, name: str, judged: str) -> str:
+    """What a run came to, in one line.
+
+    Args:
+        record: Of the run.
+        name: Of the run, without its seed.
+        judged: How good it is where it finished.
+    """
+    name = f"{name}, seed {record.pair}"
     if record.status != "finished":
         return f"{name}: {record.status}: {record.cause}"
     seconds = record.median_epoch_seconds or record.first_epoch_seconds
-    accuracy = units.percent(record.test_accuracy)
-    return f"{name}: {accuracy}, {units.seconds(seconds)} an epoch"
+    return f"{name}: {judged}, {units.seconds(seconds)} an epoch"
 
 
 def duration(seconds: float) -> str:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import pathlib
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from keras16 import precision
-from keras16.report import units
 
+from . import _study_progress
 from ._options import (
     STEP_FIELDS,
     Number,
@@ -29,7 +31,8 @@ from ._table import rendered
 
 if TYPE_CHECKING:
     from keras16.comparison import Comparison, Probe
-    from keras16.execution.pool import Event
+    from keras16.comparison.metric import Metric
+    from keras16.execution.pool import Event, Task
     from keras16.results import Record
 
 FOLDER = pathlib.Path("mlruns")
@@ -60,10 +63,14 @@ STOPPING = b"\nkeras16: stopping; what is known so far is told. Again to abort.\
 )
 @click.option(
     "--margin",
-    type=Number(min=0, max=1, min_open=True),
-    default=0.005,
-    show_default=True,
-    help="Accuracies that differ by less count as equal.",
+    type=Number(min=0, min_open=True),
+    help="Metrics that differ by less count as equal; in the metric's units.  "
+    "[default: 0.005 of accuracies and others in 0 to 1]",
+)
+@click.option(
+    "--better",
+    type=click.Choice(("higher", "lower")),
+    help="Which --metric is better.  [default: as Keras' own name tells]",
 )
 @tracking_uri_option
 @json_option
@@ -74,7 +81,10 @@ def command(
     minutes: float,
     precisions: tuple[str, ...],
     epochs: int | None,
-    margin: float,
+    loss: str | None,
+    metric: str | None,
+    margin: float | None,
+    better: str | None,
     tracking_uri: str | None,
     as_json: bool,
     quiet: bool,
@@ -83,9 +93,12 @@ def command(
     """Says which precision to use for a net, and why.
 
     Purity, speed and memory come first; then seeds are trained, interleaved over the
-    precisions, as long as another one fits into the time. Accuracies are of validation
-    data, which are for choices. Each run has a process of its own and is kept in
-    mlruns/: the same command with more --minutes goes on from there.
+    precisions, as long as another one fits into the time. They are judged by
+    validation data, which are for choices. Each run has a process of its own and is
+    kept in mlruns/: the same command with more --minutes goes on from there.
+
+    Without --loss, data are class ids and the net ends in logits or a softmax. With
+    it, net and data go together as in Keras' compile, regression included.
 
     Exit codes: 0 done; 1 the record in MLflow is not whole; 2 input that cannot be
     used; 130 stopped by Ctrl-C, 143 by SIGTERM.
@@ -93,28 +106,36 @@ def command(
     \b
     Example:
       keras16 compare --model net.py:build --dataset digits.npz --minutes 10
+      keras16 compare --model net.py:build --dataset prices.npz --loss mse \\
+        --metric mae --margin 0.01
     """
     from keras16 import tracking
     from keras16.comparison.job import Job
     from keras16.store import store_uri
 
     uri = store_uri(tracking_uri)
-    with results_only(), StopOnSignal(STOPPING) as stop:
+    shown = Shown(quiet)
+    with results_only(), StopOnSignal(STOPPING) as stop, shown:
         job = Job(
             model,
             dataset,
             minutes=minutes,
             precisions=precisions,
             epochs=epochs,
+            loss=loss,
+            metric=metric,
+            better=better,
             margin=margin,
             folder=FOLDER,
-            watcher=Shown(quiet),
+            watcher=shown,
             stop=stop.event,
             fields=fields,
         )
+        shown.count = OfMinutes(job.metric, minutes)
         if not quiet:
             say(f"measuring {', '.join(job.precisions)} of {job.run.model}")
         comparison = job.result()
+        shown.close()
         with tracking.study(job.study, uri) as tracked:
             tracked.sync(tuple(job.records.values()))
             tracked.means(tuple(job.records.values()))
@@ -126,43 +147,85 @@ def command(
     raise SystemExit(stop.exit_code if stop.event.is_set() else bool(tracked.problem))
 
 
+class OfMinutes:
+    """Counts the runs of a comparison, which ends when its time is up.
+
+    Args:
+        metric: That runs are judged by.
+        minutes: That it may take from now on.
+    """
+
+    def __init__(self, metric: Metric, minutes: float) -> None:
+        self.metric, self.over, self.failed = metric, 0, 0
+        self.until = time.monotonic() + 60 * minutes
+
+    def ended(self, task: Task, record: Record, seconds: float) -> None:
+        """A run is over."""
+        self.over += 1
+        self.failed += record.status != "finished"
+
+    def summary(self) -> str:
+        """How far it is, in one line."""
+        failed = f", {self.failed} failed" if self.failed else ""
+        left = _study_progress.duration(max(0.0, self.until - time.monotonic()))
+        runs = "1 run" if self.over == 1 else f"{self.over} runs"
+        return f"{runs}{failed}, {left} left"
+
+    def outcome(self, record: Record) -> str:
+        """What a run came to, judged by validation data."""
+        from keras16.report import comparison as report
+
+        value = report.value(self.metric, self.metric.of(record))
+        judged = f"validation {self.metric.name} {value}"
+        return _study_progress.ended(record, record.arm, judged)
+
+
 class Shown:
-    """A `Watcher` that shows on standard error what is known as soon as it is."""
+    """A `Watcher` that shows on standard error what is known as soon as it is.
+
+    Attributes:
+        count: Set before the first run.
+    """
+
+    count: OfMinutes
 
     def __init__(self, quiet: bool) -> None:
         self.quiet = quiet
+        self._open = contextlib.ExitStack()
+        self._display: _study_progress.Silent
+
+    def __enter__(self) -> Shown:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Takes the live table off the screen."""
+        self._open.close()
 
     def probed(self, probes: Sequence[Probe]) -> None:
-        """Shows purity, speed and memory."""
+        """Shows purity, speed and memory, then the runs that go on."""
         from keras16.report import comparison as report
 
         if not self.quiet:
-            click.echo(
-                rendered(report.probed(probes), report.PROBED, width=120), err=True
-            )
+            table = rendered(report.probed(probes), report.PROBED, width=120)
+            click.echo(table, err=True)
+        shown = _study_progress.display(self.count, self.quiet)
+        self._display = self._open.enter_context(shown)
 
     def happened(self, event: Event, record: Record | None) -> None:
-        """A line for each run that ends."""
-        if record is not None and not self.quiet:
-            say(outcome(record))
-
-
-def outcome(record: Record) -> str:
-    """What a run came to, judged by validation data."""
-    if record.status != "finished":
-        return f"{record.arm}, seed {record.pair}: {record.status}: {record.cause}"
-    seconds = record.median_epoch_seconds or record.first_epoch_seconds
-    return (
-        f"{record.arm}, seed {record.pair}: {units.percent(record.val_accuracy)} of "
-        f"the validation data, {units.seconds(seconds)} an epoch"
-    )
+        """Something happened to a run."""
+        self._display.happened(event, record)
 
 
 def as_text(comparison: Comparison) -> str:
     """The table and the sentence."""
     from keras16.report import comparison as report
 
-    table = rendered(report.table(comparison), report.HEADER, width=140)
+    table = rendered(
+        report.table(comparison), report.header(comparison.metric), width=140
+    )
     runs = sum(row.runs for row in comparison.rows)
     told = (
         f"{runs} runs of {comparison.epochs} epochs, {comparison.minutes:.1f} minutes."

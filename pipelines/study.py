@@ -215,7 +215,8 @@ def report_command(
 ) -> None:
     """Writes the report of a study: Markdown, HTML, LaTeX, figures and CSV.
 
-    Of the study as it was last run here, whether or not all runs are over.
+    Of the study as it was last run here, whether or not all runs are over; with --from
+    or --tracking-uri, of all runs that are there.
 
     \b
     Example:
@@ -228,13 +229,16 @@ def report_command(
 
     from ._study_job import from_ledger, written
 
-    scaled = _as_last_run(study, scale)
     if source and tracking_uri:
         raise click.UsageError("give --from or --tracking-uri, not both.")
+    if source or tracking_uri:
+        _refuse_scale(scale, "--from" if source else "--tracking-uri")
     if tracking_uri:
         records = tracking.records(study.name, store_uri(tracking_uri))
+    elif source:
+        records = results.read_csv(source)
     else:
-        records = results.read_csv(source) if source else from_ledger(study, scaled)
+        records = from_ledger(study, _as_last_run(study, scale))
     folder = output or FOLDER / "studies" / study.name
     with results_only():
         paths = written(study, records, folder)
@@ -243,6 +247,14 @@ def report_command(
         return
     click.echo("\n".join(report.lines(study, records)))
     click.echo("Written: " + ", ".join(str(path) for path in paths))
+
+
+def _refuse_scale(scale: dict[str, Any], source: str) -> None:
+    """What is read tells by itself how the study was scaled."""
+    if given := [name for name, value in scale.items() if value]:
+        raise click.UsageError(
+            f"{source} reports all runs that it holds: leave out --{given[0]}."
+        )
 
 
 def _as_last_run(study: Study, scale: dict[str, Any]) -> Study:

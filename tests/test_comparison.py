@@ -11,6 +11,7 @@ from click.testing import CliRunner
 import keras16
 from keras16 import cli
 from keras16.comparison import files, job, verdict
+from keras16.comparison.metric import Metric
 from keras16.comparison.probe import Probe
 from keras16.errors import UserError
 from keras16.execution import pool
@@ -63,7 +64,12 @@ def records(pairs=6, failed=(), seconds=COSTS, **apart):
 
 def judged(found, changed=None):
     return verdict.compared(
-        probes(**(changed or {})), found, margin=0.005, epochs=2, minutes=1.0
+        probes(**(changed or {})),
+        found,
+        metric=Metric(),
+        margin=0.005,
+        epochs=2,
+        minutes=1.0,
     )
 
 
@@ -148,6 +154,7 @@ def played(monkeypatch, tmp_path):
         for task in tasks:
             clock[0] += 30.0
             order.append((task.planned.arm, task.planned.seed))
+            yield pool.Event("begun", task)
             task.entry.write(
                 Record(
                     study="",
@@ -271,24 +278,29 @@ def test_a_whole_comparison_of_a_function_and_arrays(tmp_path, monkeypatch):
             ]
         )
 
-    seen = []
+    seen, stop = [], threading.Event()
 
     class Seen(job._Silent):
         def probed(self, found):
             seen.extend(found)
 
+        def happened(self, event, record):
+            if record is not None:
+                stop.set()
+
     found = keras16.compare(
         build,
         (x, y),
-        minutes=0.3,
+        minutes=5.0,
         precisions=("32",),
         epochs=2,
         watcher=Seen(),
+        stop=stop,
     )
     assert [(p.precision, p.problem) for p in seen] == [("32", "")]
     assert all(p.epoch_seconds > 0 and p.tensors > 0 for p in seen)
     (row,) = found.rows
-    assert row.runs >= 1 and row.accuracies[0] > 0.8
+    assert row.runs >= 1 and row.scores[0] > 0.8
     assert found.best is row
 
 
@@ -298,7 +310,7 @@ def test_the_command_tells_a_table_and_a_sentence(played, tmp_path, monkeypatch)
     done = runner.invoke(cli.cli, ["compare", "--minutes", "4"])
     assert done.exit_code == 0, done.output
     assert "wide tensors" in done.stderr  # what is known first
-    assert "keras16: mixed, seed 1: 90.00 % of the validation data" in done.stderr
+    assert "keras16: mixed, seed 1: validation accuracy 90.00 %" in done.stderr
     assert "Keep 32" in done.stdout and "Browse the run: " in done.stdout
     told = json.loads(runner.invoke(cli.cli, ["compare", "--json"]).stdout)
     assert told["best"] == "16"  # now there are pairs enough

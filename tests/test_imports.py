@@ -46,7 +46,7 @@ LAYERS = (
         "regularizers",
         "schedules",
     },
-    {"precision", "registration", "results"},
+    {"objective", "precision", "registration", "results"},
     {"analysis", "parts"},
     {
         "architectures",

@@ -7,8 +7,11 @@ import pytest
 from click.testing import CliRunner
 
 from keras16 import cli
-from keras16.execution.ledger import Ledger
-from pipelines import _recipes, _study_progress
+from keras16.comparison.metric import Metric
+from keras16.execution import worker
+from keras16.execution.ledger import Ledger, named
+from keras16.execution.pool import Event, Task
+from pipelines import _recipes, _study_progress, compare
 from pipelines.study import FOLDER
 
 OWN = """
@@ -116,15 +119,57 @@ def test_the_list_has_every_study_and_each_loads():
         (("run", "smoke", "--models", "vgg16"), "study smoke has no 'vgg16'"),
         (("run", "smoke", "--seeds", "0"), "--seeds"),
         (("report", "smoke", "--from", "none.csv"), "can't be read"),
+        (
+            ("report", "smoke", "--from", "a.csv", "--seeds", "2"),
+            "--from reports all runs that it holds: leave out --seeds",
+        ),
+        (
+            ("report", "smoke", "--tracking-uri", "sqlite:///a.db", "--models", "dnn"),
+            "--tracking-uri reports all runs that it holds: leave out --models",
+        ),
         (("run", "empty.py"), "empty.py has no STUDY"),
+        (("run", "loss.py"), "study own has a run with a loss of its own"),
     ],
 )
 def test_bad_input_is_told_in_one_line(folder, arguments, message):
     (folder / "empty.py").write_text("")
+    (folder / "loss.py").write_text(OWN.replace("Run(", 'Run(loss="mse", '))
     found = study(*arguments)
     assert found.exit_code == 2
     assert message in found.stderr
     assert len(found.stderr.strip().splitlines()) == 1
+
+
+def test_the_live_table_shows_the_runs_that_go_on(folder, capsys):
+    plan = _recipes.load("own.py")
+    first, second = (
+        Task(planned, Ledger(folder).entry(planned.run)) for planned in plan.runs()
+    )
+    counts = (
+        _study_progress.OfStudy(plan, [first, second], workers=1),
+        compare.OfMinutes(Metric(), minutes=5.0),
+    )
+    for count in counts:
+        with _study_progress.Live(count) as shown:
+            shown.happened(Event("begun", first), None)
+            shown.happened(Event("started", first, {"steps": 9}), None)
+            shown.happened(Event("stepped", first, {"epoch": 2, "step": 3}), None)
+            cells = [column[0] for column in drawn(shown)]
+            assert cells[:4] == ["dnn", "32", "0", "2/2"]
+            over = worker.crashed(first.planned.run, "no memory", workers=1, began=0.0)
+            record = named(over, "own", first.planned)
+            shown.happened(Event("ended", first), record)
+            shown.happened(Event("begun", second), None)
+            assert drawn(shown)[1] == ["huge"]
+        assert "32, seed 0: crashed: no memory" in capsys.readouterr().err
+    study_count, minutes = (count.summary() for count in counts)
+    assert study_count.startswith("1 of 2 runs, 1 failed, about ")
+    assert minutes == "1 run, 1 failed, 5 min left"
+
+
+def drawn(shown):
+    """The cells of a live table, column by column."""
+    return [list(column.cells) for column in shown._table().columns]
 
 
 @pytest.mark.parametrize(

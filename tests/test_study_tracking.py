@@ -4,6 +4,7 @@ import dataclasses
 import multiprocessing
 import operator
 
+import filelock
 import pytest
 from mlflow import MlflowClient
 
@@ -103,6 +104,9 @@ def test_a_child_answers_accuracy_time_and_size_by_precision(uri):
     assert child.data.metrics["test_accuracy"] == 0.97
     assert child.data.metrics["median_epoch_seconds"] == 1.5
     assert child.data.metrics["weight_bytes"] == 1000
+    # By the names of the means, so that the compare view takes both.
+    assert child.data.metrics["accuracy_percent"] == 97
+    assert child.data.metrics["model_megabytes"] == 0.001
     assert child.data.tags["cpu"] == "a CPU"
     history = MlflowClient(uri).get_metric_history(child.info.run_id, "val_accuracy")
     assert [(m.step, m.value) for m in history] == [(1, 0.9), (2, 0.9)]
@@ -202,15 +206,41 @@ def test_the_report_lies_with_the_parent(uri, tmp_path):
     assert note == "Is it as good?\n\nIt is as good."
 
 
+def test_two_that_run_one_study_write_each_run_once(uri, monkeypatch):
+    """Each looks at all children when it opens, and then hears of its own alone."""
+    whole = _study.TrackedStudy._write
+    held = []
+
+    def write(self, name, record):
+        lock = other._lock()
+        with pytest.raises(filelock.Timeout):
+            lock.acquire(blocking=False)  # nobody takes it for a half of the dead
+        held.append(name)
+        whole(self, name, record)
+
+    monkeypatch.setattr(_study.TrackedStudy, "_write", write)
+    with study(STUDY, uri) as one, study(STUDY, uri) as other:
+        one.sync(RECORDS[:1])
+        other.sync(RECORDS[:1])
+        one.ended(RECORDS[1])
+        other.ended(RECORDS[1])
+        other.sync(RECORDS)
+        one.sync(RECORDS)
+    assert (one.problem, other.problem) == ("", "")
+    assert len(held) == 4
+    assert len(runs(uri, "run")) == 4 and len(runs(uri, "study")) == 1
+
+
 def write_some(uri, seed):
-    own = dataclasses.replace(STUDY, name=f"study{seed}")
-    with study(own, uri) as tracked:
-        for number in range(5):
-            tracked.ended(dataclasses.replace(RECORDS[0], pair=number))
-    assert tracked.problem == ""
+    for name in (f"study{seed}", "shared"):
+        own = dataclasses.replace(STUDY, name=name)
+        with study(own, uri) as tracked:
+            for number in range(5):
+                tracked.ended(dataclasses.replace(RECORDS[0], pair=number))
+        assert tracked.problem == ""
 
 
-def test_several_processes_lose_no_record(uri):
+def test_several_processes_lose_no_record_and_write_none_twice(uri):
     context = multiprocessing.get_context("spawn")
     writers = [context.Process(target=write_some, args=(uri, n)) for n in range(2)]
     for writer in writers:
@@ -219,8 +249,8 @@ def test_several_processes_lose_no_record(uri):
         writer.join()
     assert [writer.exitcode for writer in writers] == [0, 0]
     client = MlflowClient(uri)
-    for number in range(2):
-        experiment = client.get_experiment_by_name(f"study{number}")
+    for name in ("study0", "study1", "shared"):
+        experiment = client.get_experiment_by_name(name)
         found = client.search_runs(
             [experiment.experiment_id], "tags.`keras16.whole` = 'yes'"
         )

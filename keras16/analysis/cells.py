@@ -34,7 +34,8 @@ class Cell:
         return tuple(
             one
             for one in self.records
-            if one.status == FINISHED and one.test_accuracy is not None
+            if one.status == FINISHED
+            and (one.test_accuracy, one.test_loss) != (None, None)
         )
 
     @property
@@ -52,6 +53,15 @@ class Cell:
         """Mean and standard deviation of the test accuracy over the finished runs."""
         found = [one.test_accuracy for one in self.finished]
         return mean_and_deviation([each for each in found if each is not None])
+
+    def mean(self, name: str) -> float | None:
+        """Over the finished runs, of one of the numbers of `Record`.
+
+        Args:
+            name: Such as "test_metric".
+        """
+        found = [getattr(one, name) for one in self.finished]
+        return mean_and_deviation([each for each in found if each is not None])[0]
 
     @property
     def wide_tensors(self) -> int | None:

@@ -62,8 +62,7 @@ class Trainer:
     def _check_loss(self) -> None:
         from keras16.metrics import mean
 
-        _, cross_entropy = self.prepared.net.metrics
-        if not math.isfinite(mean.on_host(cross_entropy)):
+        if not math.isfinite(mean.on_host(self.prepared.net.loss)):
             raise UserError("the loss became NaN or infinite.")
 
 

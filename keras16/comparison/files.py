@@ -1,4 +1,4 @@
-"""A function and arrays as files, for processes that did not see them made."""
+"""Functions, objects and arrays as files, for processes that did not see them made."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from keras16.errors import UserError
 
 TESTED = 0.1  # of examples that come without a test part
 LOADER = '''\
-"""A function that was handed to keras16.compare ({digest})."""
+"""What was handed to keras16.compare as {name} ({digest})."""
 
 import pathlib
 
 import cloudpickle
 
-build = cloudpickle.loads(pathlib.Path(__file__).with_name("net.pkl").read_bytes())
+{name} = cloudpickle.loads(pathlib.Path(__file__).with_suffix(".pkl").read_bytes())
 '''
 
 
@@ -36,32 +36,81 @@ def named(
     Raises:
         UserError: They are neither.
     """
-    return _net(build, folder), _dataset(data, folder)
-
-
-def _net(build: Callable[..., Any] | str, folder: pathlib.Path) -> str:
-    if isinstance(build, str):
-        return build
-    if not callable(build):
+    if not isinstance(build, str) and not callable(build):
         raise UserError(
             f"build is {type(build).__name__}: give a function that returns a Keras "
             "model, or the name of one."
         )
+    return part(build, "build", "net", folder), _dataset(data, folder)
+
+
+def part(value: Any, name: str, file: str, folder: pathlib.Path) -> Any:
+    """What a `Run` calls a function, a loss or a metric.
+
+    Args:
+        value: What Keras' `compile` takes, say; text and None stay as they are.
+        name: Of the argument.
+        file: What its files are called.
+        folder: Where they are written.
+
+    Returns:
+        `FILE.py:NAME`.
+
+    Raises:
+        UserError: It can't be handed to another process.
+    """
+    if value is None or isinstance(value, str):
+        return value
+    if not callable(value):
+        raise UserError(
+            f"{name} is {type(value).__name__}: give a name, a function, or an object "
+            "of Keras."
+        )
     import cloudpickle
 
     try:
-        content = cloudpickle.dumps(build)
+        content = cloudpickle.dumps(_Sent(value) if _is_of_keras(value) else value)
     except Exception as error:  # of any kind: it may hold anything
         raise UserError(
-            f"build can't be handed to another process ({error}): write it as "
-            '"FILE.py:function".'
+            f"{name} can't be handed to another process ({error}): write it as "
+            '"FILE.py:NAME".'
         ) from error
     digest = hashlib.sha256(content).hexdigest()[:12]
-    home = folder / f"net-{digest}"
+    home = folder / f"{file}-{digest}"
     home.mkdir(parents=True, exist_ok=True)
-    (home / "net.pkl").write_bytes(content)
-    (home / "net.py").write_text(LOADER.format(digest=digest))
-    return f"{home / 'net.py'}:build"
+    (home / f"{file}.pkl").write_bytes(content)
+    (home / f"{file}.py").write_text(LOADER.format(name=name, digest=digest))
+    return f"{home / f'{file}.py'}:{name}"
+
+
+class _Sent:
+    """A loss or metric of Keras, or derived from one, on its way.
+
+    Keras' own pickling writes an archive with the time in it, and finds no class of
+    the user's on the other side. A loss is what it holds; a metric has variables, and
+    is made anew of its config.
+    """
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        kind = type(self.value)
+        if hasattr(self.value, "variables"):
+            return kind.from_config, (self.value.get_config(),)
+        return _with_state, (kind, vars(self.value))
+
+
+def _with_state(kind: type, state: dict[str, Any]) -> Any:
+    made: Any = object.__new__(kind)
+    vars(made).update(state)
+    return made
+
+
+def _is_of_keras(value: Any) -> bool:
+    """Whether it is an object of a class of Keras', or of one derived from that."""
+    bases = type(value).__mro__
+    return any(base.__module__.partition(".")[0] == "keras" for base in bases)
 
 
 def _dataset(data: Any, folder: pathlib.Path) -> str:
@@ -84,7 +133,7 @@ def _dataset(data: Any, folder: pathlib.Path) -> str:
 
 def _parts(data: Any) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
     """(training part, test part), the latter split off where there is none."""
-    from keras16.data import split
+    from keras16.data import split, strata
 
     try:
         first, second = data
@@ -97,12 +146,5 @@ def _parts(data: Any) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
         raise UserError(
             "data must be (x, y), ((x, y), (x_test, y_test)) or the name of a data set."
         ) from error
-    kept, taken = split(_ids(y), TESTED, 0)
+    kept, taken = split(strata(y), TESTED, 0)
     return (x[kept], y[kept]), (x[taken], y[taken])
-
-
-def _ids(y: np.ndarray) -> np.ndarray:
-    """Class ids to split by; zeros where they are none, which is told later."""
-    ids = y.argmax(-1) if y.ndim == 2 and y.shape[1] > 1 else y.reshape(-1)
-    usable = np.issubdtype(ids.dtype, np.integer) and len(ids) and ids.min() >= 0
-    return ids if usable else np.zeros(len(y), "int64")

@@ -10,8 +10,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
+from keras16 import objective
 from keras16 import precision as precisions_table
 from keras16.comparison import files
+from keras16.comparison.metric import chosen, margin_of
 from keras16.comparison.probe import Probe, probe
 from keras16.comparison.verdict import BASELINE, Comparison, compared
 from keras16.errors import UserError
@@ -51,7 +53,10 @@ def compare(
     minutes: float = 10.0,
     precisions: Sequence[str] = precisions_table.COMPARED,
     epochs: int | None = None,
-    margin: float = 0.005,
+    loss: Any = None,
+    metric: Any = None,
+    better: str | None = None,
+    margin: float | None = None,
     folder: str | pathlib.Path = "mlruns",
     watcher: Watcher | None = None,
     stop: threading.Event | None = None,
@@ -66,14 +71,23 @@ def compare(
 
     Args:
         build: `build(input_shape, classes)` or `build()`, which returns a Keras model
-            with logits or a softmax at its end; or what `keras16 train --model` takes.
-        data: (x, y) with class ids, ((x, y), (x_test, y_test)), or what
-            `keras16 train --dataset` takes. A tenth is held out to judge by, unless
-            `validation` says otherwise.
+            with logits or a softmax at its end, or with what `loss` takes; or what
+            `keras16 train --model` takes. `classes` is the number of outputs.
+        data: (x, y) with class ids, or with the targets of `loss`;
+            ((x, y), (x_test, y_test)); or what `keras16 train --dataset` takes. A
+            tenth is held out to judge by, unless `validation` says otherwise.
         minutes: At most so long, but for the runs in hand.
         precisions: To compare; float32 is always among them.
         epochs: Of every run; None chooses at most 8 so that three seeds fit.
-        margin: Accuracies that differ by less, in [0, 1], count as equal.
+        loss: What Keras' `compile` takes: a name, a function, a class or an object,
+            or `FILE.py:NAME`; at 16 bits it becomes keras16's equal. Net and data are
+            then used as they are. None: cross-entropy of class ids.
+        metric: Likewise; what precisions are judged by. None: accuracy, or the loss
+            that was given.
+        better: Whether a "higher" or a "lower" metric is better; Keras' own tell by
+            their names.
+        margin: Metrics that differ by less count as equal; in the metric's units. None:
+            0.005 of one in [0, 1]; any other needs one.
         folder: Where everything is kept.
         watcher: Told of the progress.
         stop: Once set, the comparison ends after the steps in hand.
@@ -83,7 +97,7 @@ def compare(
         Its `verdict` is the sentence, its `rows` the table.
 
     Raises:
-        UserError: The net or the data can't be used as they are.
+        UserError: The net, the data, the loss or the metric can't be used as they are.
     """
     return Job(
         build,
@@ -91,6 +105,9 @@ def compare(
         minutes=minutes,
         precisions=precisions,
         epochs=epochs,
+        loss=loss,
+        metric=metric,
+        better=better,
         margin=margin,
         folder=pathlib.Path(folder),
         watcher=watcher or _Silent(),
@@ -110,17 +127,28 @@ class Job:
         minutes: float,
         precisions: Sequence[str],
         epochs: int | None,
-        margin: float,
+        loss: Any,
+        metric: Any,
+        better: str | None,
+        margin: float | None,
         folder: pathlib.Path,
         watcher: Watcher,
         stop: threading.Event,
         fields: dict[str, Any],
     ) -> None:
         self.began = time.monotonic()
-        self.minutes, self.margin, self.folder = minutes, margin, folder
+        self.minutes, self.folder = minutes, folder
         self.watcher, self.stop, self.epochs = watcher, stop, epochs
         self.precisions = _with_baseline(precisions)
-        model, dataset = files.named(build, data, folder / "compare")
+        self.metric = chosen(loss, metric, better)
+        self.margin = margin_of(self.metric, margin)
+        home = folder / "compare"
+        fields |= {
+            "loss": files.part(loss, "loss", "loss", home),
+            "metric": files.part(metric, "metric", "metric", home),
+        }
+        objective.of(_run(fields))
+        model, dataset = files.named(build, data, home)
         self.run = _run({"model": model, "dataset": dataset, **fields})
         self.ledger = Ledger(folder / "runs")
         self.records: dict[tuple[str, int], Record] = {}
@@ -143,6 +171,7 @@ class Job:
         return compared(
             self.probes,
             tuple(self.records.values()),
+            metric=self.metric,
             margin=self.margin,
             epochs=self.run.epochs,
             minutes=self._minutes_spent(),
@@ -172,8 +201,9 @@ class Job:
 
     def _study(self) -> Study:
         tried = [p.precision for p in self.probes if not p.problem]
+        own = f"-{self.metric.name}" if self.run.loss else ""
         return Study(
-            name=f"compare-{self.run.name}",
+            name=f"compare-{self.run.name}{own}",
             title=f"Precisions for {self.run.name}",
             question="Which precision should this net be trained at?",
             run=self.run,

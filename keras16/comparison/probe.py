@@ -58,8 +58,7 @@ def measured(run: Run) -> dict[str, Any]:
     prepared = training.prepare(run)
     loop = prepared.loop()
     began = time.perf_counter()
-    loop.train(*prepared.order(1, steps=1))
-    loop.predict(prepared.batch[0][:1], prepared.batch_size)
+    prepared.warm_up(loop)
     compile_seconds = time.perf_counter() - began
     step_seconds = _step_seconds(prepared, loop)
     # Before the audit, whose trace takes memory that no training does.

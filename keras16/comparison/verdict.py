@@ -6,6 +6,7 @@ import dataclasses
 import statistics
 from collections.abc import Sequence
 
+from keras16.comparison.metric import Metric
 from keras16.comparison.probe import Probe
 from keras16.results import Record
 from keras16.statistics import equivalence, pairs
@@ -26,14 +27,15 @@ class Row:
 
     Attributes:
         precision: Its name.
-        accuracies: On validation data after the last epoch, in [0, 1], of the runs
-            that finished.
-        accuracy: Their mean and its 95 % interval (Student's t).
+        scores: The metric on validation data after the last epoch, of the runs that
+            finished; accuracies in [0, 1].
+        score: Their mean and its 95 % interval (Student's t).
         difference: Less float32's, paired by seed.
         verdict: One of "as accurate" (equivalent within the margin by two one-sided
             tests at 5 %), "less accurate", "more accurate" (the 95 % interval of the
             difference lies on one side of 0 and not within the margin), "unclear";
-            "" of float32.
+            "" of float32. Of a metric that is better the lower, a lower one is more
+            accurate.
         epoch_seconds: Median over the runs; the probe's before one has finished.
         ratio: Float32's epoch time divided by this one's, paired by seed where there
             are pairs.
@@ -44,8 +46,8 @@ class Row:
     """
 
     precision: str
-    accuracies: tuple[float, ...]
-    accuracy: pairs.Difference
+    scores: tuple[float, ...]
+    score: pairs.Difference
     difference: pairs.Difference
     verdict: str
     epoch_seconds: float | None
@@ -71,12 +73,14 @@ class Comparison:
 
     Attributes:
         rows: One for each precision, in the order asked for.
-        margin: Accuracies that differ by less, in [0, 1], count as equal.
+        metric: That they are judged by.
+        margin: Metrics that differ by less count as equal; accuracies in [0, 1].
         epochs: Of every run.
         minutes: That it took.
     """
 
     rows: tuple[Row, ...]
+    metric: Metric
     margin: float
     epochs: int
     minutes: float
@@ -100,9 +104,10 @@ class Comparison:
                 "Nothing was trained to the end: give more --minutes or fewer --epochs."
             )
         word = "Keep" if best.precision in (BASELINE, "mixed") else "Use"
-        reasons = _praise(best, self.margin)
-        others = [_fault(row, best) for row in self.rows if row is not best]
-        rest = "; ".join(filter(None, others))
+        reasons = _praise(best, self.metric, self.margin)
+        others = [row for row in self.rows if row is not best]
+        faults = [_fault(row, best, self.metric) for row in others]
+        rest = "; ".join(filter(None, faults))
         return f"{word} {best.precision}: {reasons}" + (f" {rest}." if rest else "")
 
 
@@ -110,6 +115,7 @@ def compared(
     probes: Sequence[Probe],
     records: Sequence[Record],
     *,
+    metric: Metric,
     margin: float,
     epochs: int,
     minutes: float,
@@ -119,33 +125,37 @@ def compared(
     Args:
         probes: One for each precision.
         records: Of the runs that are over; their arms are precisions.
-        margin: In [0, 1].
+        metric: That they are judged by.
+        margin: In its units; of accuracies in [0, 1].
         epochs: Of every run.
         minutes: Since the beginning.
     """
-    rows = tuple(_row(probe, probes, records, margin) for probe in probes)
-    return Comparison(rows, margin, epochs, minutes)
+    rows = tuple(_row(probe, probes, records, metric, margin) for probe in probes)
+    return Comparison(rows, metric, margin, epochs, minutes)
 
 
 def _row(
-    probe: Probe, probes: Sequence[Probe], records: Sequence[Record], margin: float
+    probe: Probe,
+    probes: Sequence[Probe],
+    records: Sequence[Record],
+    metric: Metric,
+    margin: float,
 ) -> Row:
     own = [record for record in records if record.arm == probe.precision]
-    done = {record.pair: record for record in own if _accuracy(record) is not None}
-    accuracies = tuple(_accuracy(record) or 0.0 for record in done.values())
-    others = {r.pair: r for r in records if r.arm == BASELINE}
-    both = [(done[n], others[n]) for n in done if n in others]
-    both = [(one, other) for one, other in both if _accuracy(other) is not None]
-    apart = [(_accuracy(a) or 0.0) - (_accuracy(b) or 0.0) for a, b in both]
+    done, scores = _scored(own, metric)
+    others, baseline = _scored([r for r in records if r.arm == BASELINE], metric)
+    both = [pair for pair in done if pair in others]
+    apart = [scores[pair] - baseline[pair] for pair in both]
+    timed = [(done[pair], others[pair]) for pair in both]
     is_baseline = probe.precision == BASELINE
     return Row(
         precision=probe.precision,
-        accuracies=accuracies,
-        accuracy=pairs.difference(accuracies),
+        scores=tuple(scores.values()),
+        score=pairs.difference(tuple(scores.values())),
         difference=pairs.difference([] if is_baseline else apart),
-        verdict="" if is_baseline else verdict(apart, margin),
+        verdict="" if is_baseline else verdict(apart, margin, metric.sign),
         epoch_seconds=_epoch_seconds(probe, list(done.values())),
-        ratio=1.0 if is_baseline else _ratio(both, probe, probes),
+        ratio=1.0 if is_baseline else _ratio(timed, probe, probes),
         weight_bytes=probe.weight_bytes,
         optimizer_bytes=probe.optimizer_bytes,
         peak_memory_bytes=probe.peak_memory_bytes,
@@ -157,13 +167,24 @@ def _row(
     )
 
 
-def verdict(differences: Sequence[float], margin: float) -> str:
-    """Whether paired accuracies are the same, or which side is better.
+def _scored(
+    records: Sequence[Record], metric: Metric
+) -> tuple[dict[int, Record], dict[int, float]]:
+    """Those that have a number, and the numbers, by their seed."""
+    found = [(record, metric.of(record)) for record in records]
+    scores = {record.pair: score for record, score in found if score is not None}
+    return {record.pair: record for record, _ in found if record.pair in scores}, scores
+
+
+def verdict(differences: Sequence[float], margin: float, sign: int = 1) -> str:
+    """Whether paired metrics are the same, or which side is better.
 
     Args:
-        differences: From float32's, in [0, 1].
-        margin: In [0, 1].
+        differences: From float32's.
+        margin: In the same units.
+        sign: -1 where lower is better.
     """
+    differences = [sign * each for each in differences]
     if len(differences) < 2:
         return UNCLEAR
     if equivalence.p_equivalent(differences, margin) <= equivalence.LEVEL:
@@ -173,10 +194,6 @@ def verdict(differences: Sequence[float], margin: float) -> str:
     if found.high < 0:
         return LESS
     return MORE if found.low > 0 else UNCLEAR
-
-
-def _accuracy(record: Record) -> float | None:
-    return record.val_accuracy if record.status == "finished" else None
 
 
 def _epoch_seconds(probe: Probe, done: Sequence[Record]) -> float | None:
@@ -204,19 +221,23 @@ def _ratio(
 
 def _is_safe(row: Row) -> bool:
     """Whether it may be recommended: trained, never failed, and no less accurate."""
-    trained = bool(row.accuracies) and not row.failures and not row.problem
+    trained = bool(row.scores) and not row.failures and not row.problem
     return trained and row.verdict in ("", ACCURATE, MORE)
 
 
-def _praise(row: Row, margin: float) -> str:
+def _praise(row: Row, metric: Metric, margin: float) -> str:
     if row.precision == BASELINE:
         return "no other precision is proven as good here."
-    return f"{row.verdict} as 32 {_points(row, margin)}, {speed(row)}, {_memory(row)}."
+    than = f"{row.verdict} {'than' if row.verdict == MORE else 'as'} 32"
+    apart = _apart(row, metric, margin)
+    return f"{than} {apart}, {speed(row)}, {_memory(row)}."
 
 
-def _points(row: Row, margin: float) -> str:
-    mean = 100 * (row.difference.mean or 0.0)
-    return f"({mean:+.2f} points, margin {100 * margin:g})"
+def _apart(row: Row, metric: Metric, margin: float) -> str:
+    mean = row.difference.mean or 0.0
+    if metric.is_share:
+        return f"({100 * mean:+.2f} points, margin {100 * margin:g})"
+    return f"({mean:+.3g} in {metric.name}, margin {margin:g})"
 
 
 def speed(row: Row) -> str:
@@ -234,7 +255,7 @@ def _memory(row: Row) -> str:
     return f"{row.state_bytes / 1e6:.3g} MB of weights and slots"
 
 
-def _fault(row: Row, best: Row) -> str:
+def _fault(row: Row, best: Row, metric: Metric) -> str:
     """Why it is not recommended, in half a sentence; "" where 32 was not needed."""
     if row.problem:
         return f"{row.precision} could not be tried ({row.problem})"
@@ -243,11 +264,18 @@ def _fault(row: Row, best: Row) -> str:
     if row.precision == BASELINE:
         return ""
     if row.verdict == LESS:
-        points = -100 * (row.difference.mean or 0.0)
-        return f"{row.precision} is {points:.2f} points less accurate"
+        return f"{row.precision} is {_worse(row, metric)}"
     if row.verdict == UNCLEAR:
         return (
             f"{row.precision} ({speed(row)}) is not settled after "
             f"{row.difference.count} pairs of runs: give more --minutes"
         )
     return f"{row.precision} is as accurate but {speed(row)}"
+
+
+def _worse(row: Row, metric: Metric) -> str:
+    """Such as "1.99 points less accurate"."""
+    mean = row.difference.mean or 0.0
+    if metric.is_share:
+        return f"{-100 * mean:.2f} points less accurate"
+    return f"less accurate ({mean:+.3g} in {metric.name})"

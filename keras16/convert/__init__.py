@@ -64,15 +64,15 @@ def convert(
     return twin
 
 
-def adapted(model: keras.Model, row: Precision) -> keras.Model:
+def adapted(model: keras.Model, row: Precision, logits: bool = True) -> keras.Model:
     """A copy of a model as `keras16 train` wants it: with logits as output.
 
-    A softmax or sigmoid at the very end is left out. A subclassed model can't be
-    copied and is returned as it is.
+    A subclassed model can't be copied and is returned as it is.
 
     Args:
         model: A built model.
         row: What its layers shall be.
+        logits: Whether a softmax or sigmoid at the very end is left out.
 
     Raises:
         UserError: The model is not built, or a layer can't be copied.
@@ -80,7 +80,7 @@ def adapted(model: keras.Model, row: Precision) -> keras.Model:
     _check_built(model)
     if not is_graph(model):
         return model
-    return _copied(model, row, Conversion(model.name, row.name), logits=True)
+    return _copied(model, row, Conversion(model.name, row.name), logits)
 
 
 def has_counterparts(model: keras.Model) -> bool:

@@ -45,6 +45,69 @@ def check(dataset: Dataset) -> Dataset:
     )
 
 
+def check_targets(dataset: Dataset, ids: bool) -> Dataset:
+    """The data set in the form that `keras16.data.load_targets` promises.
+
+    Raises:
+        UserError: What is wrong, where, and what to do.
+    """
+    x_train, x_test = features(dataset.x_train, dataset.x_test)
+    y_train = targets(dataset.y_train, "y_train", len(x_train), ids)
+    y_test = targets(dataset.y_test, "y_test", len(x_test), ids)
+    if (y_train.shape[1:], y_train.dtype) != (y_test.shape[1:], y_test.dtype):
+        raise UserError(
+            f"a target of y_train has shape {y_train.shape[1:]} and one of y_test "
+            f"{y_test.shape[1:]} ({y_train.dtype} and {y_test.dtype}): give both the "
+            "same."
+        )
+    return dataclasses.replace(
+        dataset,
+        x_train=x_train,
+        y_train=y_train,
+        x_test=x_test,
+        y_test=y_test,
+        classes=_outputs(y_train, y_test),
+        class_names=(),
+    )
+
+
+def targets(y: Any, part: str, examples: int, ids: bool) -> np.ndarray:
+    """One part of y as float32 [n, ...] with a column at least, or int32 [n, ...].
+
+    Args:
+        y: Numbers.
+        part: Its name.
+        examples: How many there must be.
+        ids: Whether whole numbers stay int32.
+
+    Raises:
+        UserError: No numbers, another count than `examples`, NaN, infinity, or values
+            that float16 can't hold.
+    """
+    array = _array(y, part)
+    if array.dtype.kind not in "biuf":
+        raise UserError(f"{part} is {_kind(array)}: give numbers.")
+    if len(array) != examples:
+        raise UserError(
+            f"x{part[1:]} has {examples:,} examples and {part} {len(array):,} targets: "
+            "give one for each example."
+        )
+    if ids and array.dtype.kind != "f":
+        return array.astype(np.int32)
+    array = array.reshape(len(array), 1) if array.ndim == 1 else array
+    return _floats(array.astype(np.float64), part).astype(np.float32)
+
+
+def _outputs(*parts: np.ndarray) -> int:
+    """How many outputs a net of such targets has."""
+    first = parts[0]
+    if first.ndim == 2 and (first.shape[1] > 1 or first.dtype.kind == "f"):
+        return first.shape[1]
+    if first.dtype.kind == "f":
+        return first.shape[-1]
+    return max(int(part.max()) for part in parts) + 1
+
+
 def features(x_train: Any, x_test: Any) -> tuple[np.ndarray, np.ndarray]:
     """Both parts of x as [n, features] or [n, height, width, channels].
 

@@ -34,6 +34,8 @@ ASIDE = frozenset(
         "tuning.py",
     }
 )
+# Fields that runs of before did not have: unset, they leave a run its name.
+LATER = ("loss", "metric")
 PACKAGES = ("keras", "tensorflow", "jax", "numpy")
 
 
@@ -59,14 +61,19 @@ def key(run: Run) -> str:
     """What a run is filed under: the same fields and the same files of the user's.
 
     Args:
-        run: As asked for; a model or data set of the user's is told by what is in
-            the file (of a `FILE.py` by all Python files of its folder).
+        run: As asked for; a model, data set, loss or metric of the user's is told by
+            what is in the file (of a `FILE.py` by all Python files of its folder).
 
     Returns:
         A short name of the run and 12 hexadecimal digits.
     """
-    sha = hashlib.sha256(json.dumps(run.fields(), sort_keys=True).encode())
-    for named in (run.model, run.dataset):
+    fields = run.fields()
+    for name in LATER:
+        if fields[name] is None:
+            del fields[name]
+    sha = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
+    own = [part for part in (run.loss, run.metric) if part and ".py:" in part]
+    for named in (run.model, run.dataset, *own):
         for path in _files(named):
             stat = path.stat()
             sha.update(path.name.encode() + b"\0" + _content(path, stat.st_mtime_ns))

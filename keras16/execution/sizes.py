@@ -87,7 +87,10 @@ def _count(run: Run, load: Callable) -> int:
     from keras16 import assembly, measure, precision
 
     precision.use(run.precision)
-    return measure.parameters(assembly.core(run.model, load(run.dataset)))
+    logits = run.loss is None
+    return measure.parameters(
+        assembly.core(run.model, load(run.dataset), logits=logits)
+    )
 
 
 def counts(fields: Sequence[dict[str, Any]]) -> dict[str, list[int]]:

@@ -149,6 +149,7 @@ def recorded(result: Result, *, workers: int, began: float) -> Record:
         **same,
         val_accuracy=last.val_accuracy if last else None,
         val_loss=last.val_loss if last else None,
+        val_metric=last.val_metric if last else None,
         correct="" if right is None else packed(right),
         wide_tensors=audit.wide_tensors if audit else None,
         tensors=audit.tensors if audit else None,

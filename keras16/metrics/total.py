@@ -7,7 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras16.metrics.mean import ExactMean, weight_of
+from keras16.backend import outputs
+from keras16.metrics.mean import ExactMean, masked_weight, weight_of
 from keras16.numerics import accumulators, bits, scaled
 
 
@@ -56,5 +57,14 @@ class MeanMetricWrapper(keras.metrics.MeanMetricWrapper, ExactMean):
     """Keras' metric of that name: the mean of a function, exact over the samples.
 
     The function's own steps are not ours: `keras16.audit` says whether they are
-    16-bit.
+    16-bit. It is given predictions in the metric's dtype, as those of losses are: the
+    float16 outputs of a mixed model don't go with float32 targets.
     """
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        y_pred = ops.convert_to_tensor(y_pred)
+        if bits.is_16_bit(y_pred.dtype) and not bits.is_16_bit(self.dtype):
+            mask = outputs.mask_of(y_pred)
+            sample_weight = masked_weight(sample_weight, mask, self.dtype)
+            y_pred = ops.cast(y_pred, self.dtype)
+        super().update_state(y_true, y_pred, sample_weight)

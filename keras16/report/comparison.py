@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from keras16.comparison import Comparison, Probe
+from keras16.comparison.metric import Metric
 from keras16.comparison.verdict import speed
 from keras16.report import units
 from keras16.statistics.pairs import Difference
@@ -18,17 +19,6 @@ PROBED = (
     "slots",
     "peak memory",
     "compile",
-)
-HEADER = (
-    "precision",
-    "validation accuracy",
-    "less 32's",
-    "verdict",
-    "epoch",
-    "speed",
-    "weights",
-    "peak memory",
-    "failed",
 )
 
 
@@ -54,13 +44,29 @@ def _probe_row(probe: Probe, full: float) -> tuple[str, ...]:
     )
 
 
+def header(metric: Metric) -> tuple[str, ...]:
+    """Of the columns of `table`."""
+    return (
+        "precision",
+        f"validation {metric.name}",
+        "less 32's",
+        "verdict",
+        "epoch",
+        "speed",
+        "weights",
+        "peak memory",
+        "failed",
+    )
+
+
 def table(comparison: Comparison) -> list[tuple[str, ...]]:
-    """One line a precision, under `HEADER`."""
+    """One line a precision, under `header`."""
+    metric = comparison.metric
     return [
         (
             row.precision,
-            _with_interval(row.accuracy),
-            _points(row.difference),
+            _with_interval(row.score, metric),
+            _apart(row.difference, metric),
             row.verdict or "-",
             units.seconds(row.epoch_seconds),
             speed(row) if row.precision != "32" else "-",
@@ -72,17 +78,26 @@ def table(comparison: Comparison) -> list[tuple[str, ...]]:
     ]
 
 
-def _with_interval(found: Difference) -> str:
+def value(metric: Metric, found: float | None) -> str:
+    """A metric as a person reads it: a share in percent."""
+    return units.percent(found) if metric.is_share else units.number(found)
+
+
+def _with_interval(found: Difference, metric: Metric) -> str:
     if found.mean is None or found.high is None:
-        return units.percent(found.mean) if found.mean is not None else "-"
-    half = 100 * (found.high - found.mean)
-    return f"{100 * found.mean:.2f} ± {half:.2f} %"
+        return value(metric, found.mean)
+    half = found.high - found.mean
+    if metric.is_share:
+        return f"{100 * found.mean:.2f} ± {100 * half:.2f} %"
+    return f"{found.mean:.4g} ± {half:.2g}"
 
 
-def _points(found: Difference) -> str:
+def _apart(found: Difference, metric: Metric) -> str:
+    """Points of a share; of another metric, its own units."""
     if found.mean is None:
         return "-"
-    mean = f"{100 * found.mean:+.2f}"
+    scale, form = (100, "+.2f") if metric.is_share else (1, "+.3g")
+    mean = f"{scale * found.mean:{form}}"
     if found.low is None or found.high is None:
         return mean
-    return f"{mean} ({100 * found.low:+.2f} to {100 * found.high:+.2f})"
+    return f"{mean} ({scale * found.low:{form}} to {scale * found.high:{form}})"

@@ -18,7 +18,7 @@ VALIDATION: dict[str, Any] = {"color": "#D55E00", "marker": "s", "linestyle": "-
 
 
 def curves(epochs: Sequence[Epoch], title: str) -> Figure:
-    """Loss (left) and accuracy (right) by epoch, training and held-out part.
+    """Loss (left), accuracy or metric (right) by epoch, training and held-out part.
 
     Args:
         epochs: In order; values that are no number leave a gap.
@@ -34,8 +34,12 @@ def curves(epochs: Sequence[Epoch], title: str) -> Figure:
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     figure.suptitle(title, fontsize=11)
-    draw(left, epochs, "loss", "Loss [nats]", 1.0)
-    draw(right, epochs, "accuracy", "Accuracy [%]", 100.0)
+    is_classified = any(one.accuracy is not None for one in epochs)
+    draw(left, epochs, "loss", "Loss [nats]" if is_classified else "Loss", 1.0)
+    if is_classified:
+        draw(right, epochs, "accuracy", "Accuracy [%]", 100.0)
+    else:
+        draw(right, epochs, "metric", "Metric", 1.0)
     if left.lines:
         left.legend(frameon=False, fontsize=9)
     return figure

@@ -24,6 +24,8 @@ EPOCH_METRICS = (
     "val_accuracy",
     "epoch_seconds",
     "learning_rate",
+    "metric",
+    "val_metric",
 )
 
 

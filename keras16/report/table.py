@@ -44,13 +44,23 @@ def purity(result: Result) -> str:
 
 
 def quality(result: Result) -> list[tuple[str, str]]:
-    """Accuracy and loss, on the test set and on the held-out part."""
+    """Accuracy, loss and metric, on the test set and on the held-out part."""
     last = result.epochs[-1] if result.epochs else None
-    return [
-        ("test accuracy", units.percent(result.test_accuracy)),
+    if result.run.loss is None:
+        validated = units.percent(last.val_accuracy if last else None)
+        return [
+            ("test accuracy", units.percent(result.test_accuracy)),
+            ("test loss", units.number(result.test_loss)),
+            ("validation accuracy", validated),
+        ]
+    name = result.run.metric_name
+    rows = [
+        (f"test {name}", units.number(result.test_metric)),
         ("test loss", units.number(result.test_loss)),
-        ("validation accuracy", units.percent(last.val_accuracy if last else None)),
+        (f"validation {name}", units.number(last.val_metric if last else None)),
+        ("validation loss", units.number(last.val_loss if last else None)),
     ]
+    return rows
 
 
 def speed(result: Result) -> list[tuple[str, str]]:

@@ -40,7 +40,15 @@ def ending(result: Result) -> str:
         return f"The run FAILED after {after}: {sentence(result.cause)}"
     if result.status == "killed":
         return f"The run was stopped after {after}: {sentence(result.cause)}"
-    return f"Test accuracy {units.percent(result.test_accuracy)} after {after}."
+    return f"Test {judged(result)} after {after}."
+
+
+def judged(result: Result) -> str:
+    """Such as "accuracy 97.83 %" or "mae 0.1204"."""
+    if result.run.loss is None:
+        return f"accuracy {units.percent(result.test_accuracy)}"
+    own = result.test_metric if result.run.metric else result.test_loss
+    return f"{result.run.metric_name} {units.number(own)}"
 
 
 def epochs_done(result: Result) -> str:

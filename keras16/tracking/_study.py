@@ -2,7 +2,8 @@
 
 What a run came to lies in a file before MLflow hears of it (`execution.ledger`), and a
 child is written whole or, where the store fails half-way, deleted and written again:
-so nothing is lost when a process is killed or a server is away.
+so nothing is lost when a process is killed or a server is away. Of several processes
+that run one study, one at a time writes, and asks before what the others have written.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import filelock
+
 from keras16.analysis import cells
 from keras16.errors import UserError
 from keras16.report import record as plain
 from keras16.results import Epoch, Record, from_dict, to_dict
-from keras16.store import reason, where, without_password
+from keras16.store import LOCAL, database_file, reason, where, without_password
 from keras16.study import Study
 from keras16.tracking import _client
 
@@ -30,6 +33,7 @@ KIND, RECORD, WHOLE = "keras16.kind", "keras16.record", "keras16.whole"
 NOTE = "mlflow.note.content"
 RECORD_FILE = "record.json"  # an artifact: a metric is no float64, and epochs are many
 SECONDS_BETWEEN_TRIES = 30.0  # of a store that fails: a study must not wait for it
+LOCK_SECONDS = 120.0  # of waiting for another process of the same study
 MOST_CHILDREN = 1000  # that MLflow gives at once
 METRICS = (
     "test_accuracy",
@@ -38,6 +42,8 @@ METRICS = (
     "test_loss",
     "val_accuracy",
     "val_loss",
+    "test_metric",
+    "val_metric",
     "optimizer_bytes",
     "peak_memory_bytes",
     "first_epoch_seconds",
@@ -135,7 +141,7 @@ class TrackedStudy:
         impatient = bool(self.problem) or self._client is None
         environment = _client.IMPATIENT if impatient else _client.ENVIRONMENT
         try:
-            with _client.manners(environment):
+            with _client.manners(environment), self._lock():
                 self._open()
                 action()
         except Exception as error:  # whatever it is, it must not end the study
@@ -145,6 +151,14 @@ class TrackedStudy:
             self._is_open = False  # what it holds of a child is found again
         else:
             self.problem = ""
+
+    def _lock(self) -> filelock.BaseFileLock:
+        """Held by the one process that writes; they share a folder of runs."""
+        file = database_file(self.uri)
+        folder = file.parent if file else LOCAL
+        folder.mkdir(parents=True, exist_ok=True)
+        name = hashlib.sha256(f"{self.uri} {self._study.name}".encode()).hexdigest()
+        return filelock.FileLock(folder / f".{name[:12]}.lock", timeout=LOCK_SECONDS)
 
     def _open(self) -> None:
         """Finds the experiment and the parent run, or makes them."""
@@ -162,7 +176,7 @@ class TrackedStudy:
         else:
             self.parent_id = self._new_parent()
         self._client.update_run(self.parent_id, status="RUNNING")
-        self._forget_halves()
+        self._whole = self._written(f"tags.`{KIND}` = 'run'")
         self._is_open = True
 
     def _new_parent(self) -> str:
@@ -171,13 +185,17 @@ class TrackedStudy:
         created = self._client.create_run(self.experiment_id, tags=tags, run_name=title)
         return created.info.run_id
 
-    def _forget_halves(self) -> None:
-        """Learns which records have a child; deletes children without an end."""
-        for child in self._runs(f"tags.`{KIND}` = 'run'"):
-            if child.data.tags.get(WHOLE) == "yes":
-                self._whole.add(child.data.tags[RECORD])
-            else:
-                self._client.delete_run(child.info.run_id)
+    def _written(self, where: str) -> set[str]:
+        """The names of the records that have a child; deletes those without an end.
+
+        Only one process writes at a time: a half is of one that is no more.
+        """
+        children = self._runs(where)
+        whole = [one for one in children if one.data.tags.get(WHOLE) == "yes"]
+        for half in children:
+            if half not in whole:
+                self._client.delete_run(half.info.run_id)
+        return {one.data.tags[RECORD] for one in whole}
 
     def _runs(self, where: str) -> list[Any]:
         return _all_runs(self._client, self.experiment_id, where)
@@ -186,9 +204,15 @@ class TrackedStudy:
         while self._waiting:
             name, record = next(iter(self._waiting.items()))
             if name not in self._whole:
-                self._write(name, record)
+                self._write_once(name, record)
                 self._whole.add(name)
             del self._waiting[name]
+
+    def _write_once(self, name: str, record: Record) -> None:
+        # Another process may have written it since this one looked at all of them.
+        known = f"tags.`{KIND}` = 'run' and tags.`{RECORD}` = '{name}'"
+        if not self._written(known):
+            self._write(name, record)
 
     def _write(self, name: str, record: Record) -> None:
         """A child of its own, whole only at its very end."""
@@ -202,10 +226,10 @@ class TrackedStudy:
         )
         run_id = run.info.run_id
         _client.log_params(self._client, run_id, _params(record))
+        # First: MLflow's compare view draws the metric that was recorded first.
+        _client.log_metrics(self._client, run_id, _numbers(record))
         self._write_epochs(run_id, record)
         self._client.log_dict(run_id, to_dict(record), RECORD_FILE)
-        values = {name: getattr(record, name) for name in METRICS}
-        _client.log_metrics(self._client, run_id, values)
         ended = int(1000 * (record.began + record.wall_seconds))
         self._client.set_terminated(run_id, STATUS[record.status], ended or None)
         self._client.set_tag(run_id, WHOLE, "yes")
@@ -255,6 +279,15 @@ class TrackedStudy:
         return note
 
 
+def _numbers(record: Record) -> dict[str, float | None]:
+    """What a run came to; the first ones as those of the means are called."""
+    return {
+        "accuracy_percent": _times(record.test_accuracy, 100),
+        "model_megabytes": _times(record.weight_bytes, 1e-6),
+        **{name: getattr(record, name) for name in METRICS},
+    }
+
+
 def _means(cell: cells.Cell) -> dict[str, float | None]:
     """What a row and an arm came to over the seeds, as a chart shows two decimals."""
     mean, deviation = cell.accuracy
@@ -262,6 +295,8 @@ def _means(cell: cells.Cell) -> dict[str, float | None]:
     return {
         "accuracy_percent": _times(mean, 100),
         "accuracy_deviation_points": _times(deviation, 100),
+        "test_metric": cell.mean("test_metric"),
+        "val_metric": cell.mean("val_metric"),
         "epoch_seconds": cell.middle("median_epoch_seconds"),
         "model_megabytes": _times(weights, 1e-6),
         "optimizer_megabytes": _times(slots, 1e-6),
