@@ -12,13 +12,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras16 import applications
+from keras16 import applications, backend
 from keras16.audit import audit
 from keras16.convert import convert
 from keras16.tolerance.simulation import layerwise
 
 CLASSES = 10
 MOST_EXAMPLES = 2048
+AT_ONCE = 256  # images whose logits are computed together
 # Single values of attributes with which a training pass has no chance in it.
 NO_CHANCE = ("rate", "drop_path_rate")
 
@@ -133,7 +134,9 @@ def _set_statistics(model: keras.Model, images: np.ndarray) -> None:
             if hasattr(layer, attribute):
                 kept.append((layer, attribute, getattr(layer, attribute)))
                 setattr(layer, attribute, 0.0)
-    model(images, training=True)
+    # As a graph, which lets go of what it has used: of 2,048 images, what the layers of
+    # a ResNet152 put out holds more than 20 GB.
+    backend.module().traced_once(lambda: model(images, training=True))()
     for layer, attribute, value in kept:
         setattr(layer, attribute, value)
 
@@ -159,7 +162,10 @@ def _images(
 
 
 def _logits(model: keras.Model, x: np.ndarray) -> np.ndarray:
-    return np.asarray(model(x, training=False), "float64")
+    parts = [
+        model(x[i : i + AT_ONCE], training=False) for i in range(0, len(x), AT_ONCE)
+    ]
+    return np.concatenate([np.asarray(part, "float64") for part in parts])
 
 
 def _sixteen_bit(x: np.ndarray) -> np.ndarray:

@@ -183,6 +183,29 @@ def test_inputs_that_the_first_layer_casts_are_known():
     assert np.all(found.bound < 0.01)
 
 
+def test_a_net_of_words_has_bounds():
+    def build(dtype):
+        kept = {"dtype": dtype}
+        return keras.Sequential(
+            [
+                keras.Input((7,), dtype="int32"),
+                own.Embedding(20, 6, **kept),
+                own.Conv1D(5, 3, padding="causal", activation="tanh", **kept),
+                own.GlobalAveragePooling1D(**kept),
+                own.Dense(3, **kept),
+            ]
+        )
+
+    narrow, wide = twins(build)
+    draws = np.random.default_rng(0)
+    draw_weights(narrow, draws, "usual")
+    copy_weights(narrow, wide)
+    ids = draws.integers(0, 20, (256, 7))
+    found = bounds.error_bound(narrow, ids)
+    assert check(found, np.asarray(wide(ids))) == 256
+    assert found.proven.mean() > 0.9
+
+
 def test_an_infinity_or_a_nan_leaves_its_own_example_open():
     build, shape = NETS["relu"]
     narrow, _ = twins(build)

@@ -311,6 +311,8 @@ def _single(call: Call, x: Array, error: Array, y: Array) -> Step | None:
     whole = call.part != ACTIVATION
     if call.part == LINEAR or (whole and hasattr(operation, "kernel")):
         return _linear.step(operation, x, error, y)
+    if isinstance(operation, keras.layers.Embedding):
+        return _structure.looked_up(x, y)
     if whole and _structure.is_move(operation):
         return _structure.moved(operation, x, error)
     function = _activations.function_of(call)

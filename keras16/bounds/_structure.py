@@ -76,6 +76,21 @@ def moved(operation: Any, x: Array, error: Array) -> Step:
     return combined(after, np.zeros_like(after), pull, terms)
 
 
+def looked_up(x: Array, y: Array) -> Step:
+    """The step of an embedding: what is looked up is a weight, to the bit.
+
+    Args:
+        x: Ids.
+        y: What it gave.
+    """
+    nothing = np.zeros_like(y)
+
+    def pull(slopes: Array) -> tuple[Array]:
+        return (np.zeros((len(slopes), *x.shape), "float32"),)
+
+    return combined(nothing, nothing, pull)
+
+
 def joined(
     call: Call, given: list[Array], errors: list[Array], y: Array
 ) -> Step | None:
