@@ -11,6 +11,7 @@ from runs import few, fresh, uncompiled
 
 from keras16 import cli, convert, store, tolerance, tracking, training
 from keras16.report import tolerance as report
+from keras16.report import tolerance_figures
 from keras16.study import Run
 from keras16.tolerance import formats, shifts
 
@@ -215,6 +216,17 @@ def test_the_report_tells_what_was_proven(tmp_path):
     written = {path.name for path in tmp_path.iterdir()}
     figures = {"formats.png", "shifts.png", "tolerance.png"}
     assert written == {"answers.csv", "tolerance.json"} | figures
+
+
+def test_a_panel_of_other_data_is_drawn_only_of_other_data():
+    several = judgement().shifts
+    other = several[-1]._replace(kind="negatives", strength=0.0)
+    for shifted, labels in (
+        (several, ["Noise [sd of inputs]", "Contrast lost"]),
+        ((*several, other), ["Noise [sd of inputs]", "Contrast lost", "Data set"]),
+    ):
+        figure = tolerance_figures.by_shift(shifted, "a net on data")
+        assert [axes.get_xlabel() for axes in figure.axes] == labels
 
 
 def test_what_there_is_no_bound_for_is_told():

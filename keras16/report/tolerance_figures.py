@@ -103,18 +103,21 @@ def by_shift(several: Sequence[Shifted], title: str) -> Figure:
         title: Set above.
 
     Returns:
-        A figure of 8 x 3.6 inches: noise on the left, contrast in the middle, other
-        data on the right.
+        A figure of 8 x 3.6 inches: noise on the left, then contrast, then other data
+        where there are any.
     """
     kinds = list(dict.fromkeys(one.kind for one in several))
     lines = [kind for kind in kinds if kind in ("noise", "contrast")]
-    points = [kind for kind in kinds if kind not in lines]
+    points = [one for one in several if one.kind not in lines]
+    with_points = len(points) > 1 or not lines
     figure, first = _blank(title, size=(8, 3.6))
     figure.delaxes(first)
-    panels = figure.subplots(1, len(lines) + 1, sharey=True)
+    count = len(lines) + with_points
+    panels = figure.subplots(1, count, sharey=True, squeeze=False)[0]
     for axes, kind in zip(panels, lines, strict=False):
         _shift_lines(axes, several, kind)
-    _shift_points(panels[-1], [one for one in several if one.kind in points])
+    if with_points:
+        _shift_points(panels[-1], points)
     panels[0].set_ylabel("Answers [%]")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(
