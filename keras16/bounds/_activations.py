@@ -94,6 +94,31 @@ def step(function: Function, x: Array, error: Array, y: Array) -> Step:
     )
 
 
+def softmax(x: Array, error: Array, y: Array) -> Step:
+    """The step of a softmax along the last axis.
+
+    Between x and x* with |x - x*| <= c, no probability p changes by more than the
+    factor exp(2 c), and the second derivative along a direction e, which is
+    p ((e - mean)^2 - variance) under p, is at most p (2 c)^2 at x.
+    """
+    exact = special.softmax(x, axis=-1)
+    largest = np.max(error, axis=-1, keepdims=True)
+    growth = np.exp(2 * largest)
+    bend = 2 * exact * growth * largest**2
+    local = distance(y, exact)
+    mean = np.sum(exact * error, axis=-1, keepdims=True)
+    moved = exact * (error + mean)
+    most = np.minimum(exact * (growth - 1), 1.0)
+    narrow = exact.astype("float32")
+
+    def pull(slopes: Array) -> tuple[Array]:
+        along = np.sum(slopes * narrow, axis=-1, keepdims=True)
+        return (narrow * (slopes - along),)
+
+    stepped = combined(moved, local + np.minimum(bend, most + moved), pull, x.shape[-1])
+    return dataclasses.replace(stepped, error=np.minimum(moved + bend, most) + local)
+
+
 def scaled(x: Array, error: Array, y: Array, slope: Array, offset: Array) -> Step:
     """The step of x slope + offset, whose constants are known in float64."""
     size = np.abs(x * slope) + np.abs(offset)

@@ -23,6 +23,7 @@ from keras16.bounds._record import (
     LINEAR,
     Call,
     Recording,
+    is_softmax,
     operations,
     record,
     values,
@@ -315,6 +316,8 @@ def _single(call: Call, x: Array, error: Array, y: Array) -> Step | None:
         return _structure.looked_up(x, y)
     if whole and _structure.is_move(operation):
         return _structure.moved(operation, x, error)
+    if is_softmax(call):
+        return _activations.softmax(x, error, y)
     function = _activations.function_of(call)
     if function is not None:
         return _activations.step(function, x, error, y)

@@ -65,7 +65,7 @@ def record(model: Any, x: Any) -> Recording:
     x = keras.ops.convert_to_tensor(x)
     with _watched(model, calls):
         output = model(x, training=False)
-    if calls and calls[-1].output is output and _is_softmax(calls[-1]):
+    if calls and calls[-1].output is output and is_softmax(calls[-1]):
         output = calls.pop().inputs[0]
     return Recording(tuple(calls), x, output)
 
@@ -140,8 +140,13 @@ def _single(output: Any) -> Any:
     return output if keras.ops.is_tensor(output) else None
 
 
-def _is_softmax(call: Call) -> bool:
-    if call.part == WHOLE and not isinstance(call.operation, keras.layers.Activation):
-        return isinstance(call.operation, keras.layers.Softmax)
-    name = getattr(call.operation.activation, "__name__", "")
-    return name == "softmax"
+def is_softmax(call: Call) -> bool:
+    """Whether a call is a softmax along the last axis, of its own or in a layer."""
+    operation = call.operation
+    if call.part == WHOLE and isinstance(operation, keras.layers.Softmax):
+        return operation.axis == -1
+    if call.part == LINEAR or not hasattr(operation, "activation"):
+        return False
+    activation = operation.activation
+    own = getattr(activation, "keras_activation", activation)
+    return own is keras.activations.softmax
