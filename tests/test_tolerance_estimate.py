@@ -25,7 +25,20 @@ def random_net(name, shape):
     return model, x
 
 
-@pytest.mark.parametrize("name", ["dnn", "cnn", "resnet20", "vit8", "mobilenetv2"])
+ONE_OF_EACH_FAMILY = (
+    "alexnet",
+    "cnn",
+    "densenet121",
+    "dnn",
+    "mobilenetv2",
+    "resnet20",
+    "vgg16",
+    "vit8",
+    "xception",
+)
+
+
+@pytest.mark.parametrize("name", ONE_OF_EACH_FAMILY)
 def test_the_true_error_is_within_a_factor_of_five_in_the_median(name):
     model, x = random_net(name, SHAPES.get(name, (32, 32, 3)))
     found = estimate(model, x[:8])
