@@ -19,7 +19,7 @@ from keras16.tolerance.simulation import layerwise
 
 CLASSES = 10
 MOST_EXAMPLES = 2048
-AT_ONCE = 256  # images whose logits are computed together
+AT_ONCE = 256  # images that are computed together, operation by operation
 # Single values of attributes with which a training pass has no chance in it.
 NO_CHANCE = ("rate", "drop_path_rate")
 
@@ -134,11 +134,23 @@ def _set_statistics(model: keras.Model, images: np.ndarray) -> None:
             if hasattr(layer, attribute):
                 kept.append((layer, attribute, getattr(layer, attribute)))
                 setattr(layer, attribute, 0.0)
-    # As a graph, which lets go of what it has used: of 2,048 images, what the layers of
-    # a ResNet152 put out holds more than 20 GB.
-    backend.module().traced_once(lambda: model(images, training=True))()
+    _pass(model, images)
     for layer, attribute, value in kept:
         setattr(layer, attribute, value)
+
+
+def _pass(model: keras.Model, images: np.ndarray) -> None:
+    """A training pass; many images as a graph, which lets go of what it has used.
+
+    What the layers of a ResNet152 put out for 2,048 images holds more than 20 GB. For
+    few of them tracing would take longer than it all.
+    """
+
+    def run() -> None:
+        model(images, training=True)
+
+    many = len(images) > AT_ONCE
+    (backend.module().traced_once(run) if many else run)()
 
 
 def _images(

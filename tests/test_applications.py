@@ -85,6 +85,23 @@ def test_more_images_are_taken_where_the_error_is_above_the_bound():
     assert above.weights_error != above.layers_error < 2 * above.error
 
 
+def test_statistics_of_many_images_are_those_of_few(monkeypatch):
+    """Many are passed as a graph and their logits computed in parts."""
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Conv2D(4, 3), keras.layers.BatchNormalization()]
+    rest = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3)]
+    model = keras.Sequential([keras.Input((8, 8, 3)), *layers, *rest])
+    images = np.random.default_rng(0).normal(size=(24, 8, 8, 3)).astype("float32")
+    found = []
+    for at_once in (24, 5):
+        monkeypatch.setattr(sweep, "AT_ONCE", at_once)
+        sweep._set_statistics(model, images)
+        found.append([*model.get_weights(), sweep._logits(model, images)])
+    for few, many in zip(*found, strict=True):
+        np.testing.assert_allclose(many, few, rtol=1e-5, atol=1e-6)
+    assert np.abs(model.layers[1].moving_mean).max() > 0
+
+
 def test_small_images_are_enlarged():
     keras.utils.set_random_seed(0)
     model = applications.build("MobileNetV3Small", (28, 28, 1), 4)
