@@ -15,11 +15,11 @@ import numpy as np
 from keras16 import applications, backend
 from keras16.audit import audit
 from keras16.convert import convert
-from keras16.tolerance.simulation import layerwise
+from keras16.tolerance import formats, nets, simulation
 
 CLASSES = 10
 MOST_EXAMPLES = 2048
-AT_ONCE = 256  # images that are computed together, operation by operation
+FEW = 256  # images that are passed operation by operation
 # Single values of attributes with which a training pass has no chance in it.
 NO_CHANCE = ("rate", "drop_path_rate")
 
@@ -104,22 +104,21 @@ def row(
         _set_statistics(model, first)
         # The audit below sees the forward and backward pass as well.
         twin = convert(model, "16", check=False)
-        exact, ours = _logits(model, second), _logits(twin, second)
+        exact, ours = nets.outputs(model, second), nets.outputs(twin, second)
         error = _relative(exact, ours)
         if error <= bound or examples * 4 > most:
             break
         examples *= 4
     found |= {"error": error, "examples": examples}
     rounded = convert(twin, "32")
-    found["weights_error"] = _relative(exact, _logits(rounded, second))
+    found["weights_error"] = _relative(exact, nets.outputs(rounded, second))
     if error > bound:
-        found["layers_error"] = _relative(
-            exact, _logits(layerwise(rounded, _sixteen_bit), second)
-        )
+        narrow = simulation.simulated(rounded, formats.get("float16"))
+        found["layers_error"] = _relative(exact, nets.outputs(narrow, second))
     if reloaded:
         found["reloads"] = bool(np.array_equal(_reloaded(twin, second), ours))
     _set_statistics(twin, first)
-    found["own_error"] = _relative(exact, _logits(twin, second))
+    found["own_error"] = _relative(exact, nets.outputs(twin, second))
     if audited:
         report = _audited(twin, first)
         found |= {"tensors": report.tensors, "wide": report.wide_tensors}
@@ -149,7 +148,7 @@ def _pass(model: keras.Model, images: np.ndarray) -> None:
     def run() -> None:
         model(images, training=True)
 
-    many = len(images) > AT_ONCE
+    many = len(images) > FEW
     (backend.module().traced_once(run) if many else run)()
 
 
@@ -171,18 +170,6 @@ def _images(
     if any(isinstance(one, keras.layers.Rescaling) for one in model.layers[:3]):
         x = np.clip(128 + 30 * x, 0, 255)
     return x.astype("float16").astype("float32")
-
-
-def _logits(model: keras.Model, x: np.ndarray) -> np.ndarray:
-    parts = [
-        model(x[i : i + AT_ONCE], training=False) for i in range(0, len(x), AT_ONCE)
-    ]
-    return np.concatenate([np.asarray(part, "float64") for part in parts])
-
-
-def _sixteen_bit(x: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):
-        return x.astype("float16")
 
 
 def _relative(exact: np.ndarray, ours: np.ndarray) -> float:
@@ -210,4 +197,4 @@ def _reloaded(twin: keras.Model, x: np.ndarray) -> np.ndarray:
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "twin.keras"
         twin.save(path)
-        return _logits(keras.models.load_model(path), x)
+        return nets.outputs(keras.models.load_model(path), x)

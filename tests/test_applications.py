@@ -15,6 +15,7 @@ from keras16.cli import load
 from keras16.convert import adapted
 from keras16.errors import UserError
 from keras16.precision import get
+from keras16.tolerance import nets
 
 # One of each, the smallest, and the largest error.
 FAMILIES = {
@@ -86,7 +87,7 @@ def test_more_images_are_taken_where_the_error_is_above_the_bound():
 
 
 def test_statistics_of_many_images_are_those_of_few(monkeypatch):
-    """Many are passed as a graph and their logits computed in parts."""
+    """Many are passed as a graph, and their logits computed in parts."""
     keras.utils.set_random_seed(0)
     layers = [keras.layers.Conv2D(4, 3), keras.layers.BatchNormalization()]
     rest = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3)]
@@ -94,9 +95,10 @@ def test_statistics_of_many_images_are_those_of_few(monkeypatch):
     images = np.random.default_rng(0).normal(size=(24, 8, 8, 3)).astype("float32")
     found = []
     for at_once in (24, 5):
-        monkeypatch.setattr(sweep, "AT_ONCE", at_once)
+        monkeypatch.setattr(sweep, "FEW", at_once)
+        monkeypatch.setattr(nets, "BATCH_SIZE", at_once)
         sweep._set_statistics(model, images)
-        found.append([*model.get_weights(), sweep._logits(model, images)])
+        found.append([*model.get_weights(), nets.outputs(model, images)])
     for few, many in zip(*found, strict=True):
         np.testing.assert_allclose(many, few, rtol=1e-5, atol=1e-6)
     assert np.abs(model.layers[1].moving_mean).max() > 0

@@ -433,6 +433,18 @@ def test_what_cannot_be_audited_is_told_in_one_line(batch):
         assert "\n" not in str(caught.value)
 
 
+def test_an_optimizer_that_cannot_make_its_slots_is_told_in_one_line(batch):
+    class Slotless(keras.optimizers.SGD):
+        def build(self, variables):
+            raise RuntimeError("no room for slots")
+
+    model = small_model()
+    model.compile(Slotless(), "mse")
+    with pytest.raises(UserError, match="no room for slots") as caught:
+        audit(model, *batch)
+    assert "\n" not in str(caught.value)
+
+
 def test_report_judges_tensors_of_any_origin():
     tensors = [
         Tensor("dot", "bfloat16", (2,)),

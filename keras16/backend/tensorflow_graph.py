@@ -82,8 +82,12 @@ def wide_tensors(function: Any) -> int:
 
 def _make_slots(model: Any) -> None:
     """Makes an optimizer's slots, as `fit` would: a step that does is traced twice."""
-    if model.built and model.optimizer is not None and not model.optimizer.built:
+    if not model.built or model.optimizer is None or model.optimizer.built:
+        return
+    try:
         model.optimizer.build(model.trainable_variables)
+    except Exception as error:  # of any kind: an optimizer is anyone's code
+        raise untraceable(model, error) from error
 
 
 def _trace(model: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Scopes, int]:

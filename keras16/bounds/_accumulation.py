@@ -83,10 +83,11 @@ def _asked(
     numbers = range(1, DRAWS + 1)
     typical = 2e4 / math.sqrt(terms)
     wide = [_many(draws, *shapes, typical) for _ in numbers]
-    wide += [_few(draws, *shapes, number / terms) for number in numbers]
+    few = [_few(draws, *shapes, number / terms, 2047, 511) for number in numbers]
+    wide += _scaled(few, 2.0**-9)  # so that no sum is an infinity
     # Few and small numbers fit both; then such that the results are subnormal.
     small = [_few(draws, *shapes, 0.1 / terms, 511, 1) for _ in numbers]
-    tiny = [(x, kernel * 2.0**-24) for x, kernel in small]
+    tiny = _scaled(small, 2.0**-24)
     if not all(_is_exact(layer, product, *draw) for draw in small + tiny):
         return None
     if all(_is_exact(layer, product, *draw) for draw in wide):
@@ -130,14 +131,17 @@ def _few(
     shape: tuple[int, ...],
     kernel_shape: tuple[int, ...],
     share: float,
-    of_inputs: int = 2047,
-    of_kernel: int = 511,
+    of_inputs: int,
+    of_kernel: int,
 ) -> Draw:
     """Large products, few of them to a sum: all inputs but a share are 0."""
     x = draws.integers(-of_inputs, of_inputs + 1, shape)
     kernel = draws.integers(-of_kernel, of_kernel + 1, kernel_shape)
-    # So that no sum is an infinity; an exact power of two.
-    return x * (draws.random(shape) < share), kernel * (1 / 512 if of_kernel > 1 else 1)
+    return x * (draws.random(shape) < share), kernel
+
+
+def _scaled(several: list[Draw], power: float) -> list[Draw]:
+    return [(x, kernel * power) for x, kernel in several]
 
 
 def _is_exact(

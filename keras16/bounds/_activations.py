@@ -23,6 +23,7 @@ from scipy import special
 
 from keras16.bounds._record import ACTIVATION, Call
 from keras16.bounds._step import Array, Step, combined, distance
+from keras16.layers._activations import stock
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +65,7 @@ def function_of(call: Call) -> Function | None:
 
 def _of_keras(activation: Any) -> Function | None:
     """One of Keras' activations or its 16-bit equal, with its default arguments."""
-    own = getattr(activation, "keras_activation", activation)
+    own = stock(activation)
     name = getattr(own, "__name__", "")
     if getattr(keras.activations, name, None) is not own:
         return None

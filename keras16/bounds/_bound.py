@@ -81,9 +81,9 @@ def error_bound(model: keras.Model, x: Any, batch_size: int = 128) -> ErrorBound
 
     Exact arithmetic is that of the real numbers on the same weights and inputs. The
     net is called as it is, operation by operation and without dropout; a softmax at
-    its end is left out. The bounds are rigorous for these calls: kernels that add in
-    float32 are recognized by asking them, and an operation that is not known, or whose
-    kernel accumulates in fewer bits, leaves the answers open (infinite bounds).
+    its end is left out. The bounds are rigorous for these calls: whether a kernel adds
+    in float32 or float16 is found out by asking it, and one that does neither, or an
+    operation that is not known, leaves the answers open (infinite bounds).
 
     Args:
         model: One input, one output [n, classes]; computes in float16.
@@ -166,6 +166,9 @@ class _Batch:
             narrow = keras.ops.convert_to_tensor(x.astype(dtype))
             self.recording: Recording = record(model, narrow)
             self.outputs = values(self.recording.output)
+            order = np.argsort(self.outputs, axis=1)
+            self.top = np.argmax(self.outputs, axis=1)
+            self.runner_up = order[:, -2:][:, 0]
             self.x = np.asarray(x, "float64")
             self.known = {id(self.recording.input): self._start(narrow)}
             self.starts = {*self.known}
@@ -185,9 +188,8 @@ class _Batch:
         with np.errstate(all="ignore"):
             forward = self.known[id(self.recording.output)][1]
             backward = self._backward()
-            top = np.argmax(self.outputs, axis=1)[:, None]
-            of_top = np.take_along_axis(backward, top, axis=1)
-            both = np.where(np.arange(shape[1]) == top, of_top, of_top + backward)
+            of_top = np.take_along_axis(backward, self.top[:, None], axis=1)
+            both = np.where(self._is_top(), of_top, of_top + backward)
             bound = np.fmin(forward, both)
         return ErrorBound(
             self.outputs, self._certain(bound), self._margins(self._certain(backward))
@@ -198,8 +200,11 @@ class _Batch:
         return np.where(certain, bound, np.inf)
 
     def _margins(self, bound: Array) -> Array:
-        top = np.argmax(self.outputs, axis=1)[:, None]
-        return np.where(np.arange(self.outputs.shape[1]) == top, 0.0, bound)
+        return np.where(self._is_top(), 0.0, bound)
+
+    def _is_top(self) -> Array:
+        """[examples, classes] boolean."""
+        return np.arange(self.outputs.shape[1]) == self.top[:, None]
 
     def _follow(self, call: Call) -> None:
         """Adds the step of a call, or notes that nothing is known of it."""
@@ -284,19 +289,16 @@ class _Batch:
     def _asked(self) -> Array:
         """[classes, examples, classes]: slopes of the leads, and of the top logit."""
         examples, classes = self.outputs.shape
-        top = np.argmax(self.outputs, axis=1)
         unit = np.eye(classes, dtype="float32")
-        slopes = unit[top][None] - unit[:, None]
-        slopes[top, np.arange(examples)] = unit[top]
+        slopes = unit[self.top][None] - unit[:, None]
+        slopes[self.top, np.arange(examples)] = unit[self.top]
         return slopes
 
     def _note(self, call: Call, part: slice, share: Array) -> None:
         """Keeps what a call adds to the bound of the lead over the runner-up."""
-        order = np.argsort(self.outputs, axis=1)
-        runner_up = order[:, -2:][:, 0]
         inside = np.zeros((self.outputs.shape[1], len(self.outputs)))
         inside[part] = share
-        of_lead = inside[runner_up, np.arange(len(self.outputs))]
+        of_lead = inside[self.runner_up, np.arange(len(self.outputs))]
         of_lead = np.where(self.finite, of_lead, np.nan)
         self.shares[call.name] = self.shares.get(call.name, 0.0) + of_lead
 

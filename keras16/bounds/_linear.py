@@ -14,12 +14,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
 from keras import layers, ops
 
-from keras16 import backend
 from keras16.bounds import _accumulation
+from keras16.bounds._record import values
 from keras16.bounds._step import (
     SMALLEST,
     UNIT,
@@ -28,6 +27,7 @@ from keras16.bounds._step import (
     Step,
     combined,
     on_host,
+    transposed,
 )
 
 Product = Callable[[Any, Any], Any]
@@ -45,7 +45,7 @@ def step(layer: Any, x: Array, error: Array, y: Array) -> Step | None:
     product = _product(layer)
     if product is None:
         return None
-    kernel = _numbers(layer.kernel)
+    kernel = values(layer.kernel)
     terms = _terms(layer, kernel)
     unit = _accumulation.unit(layer, product, x.shape, terms)
     if unit is None or (terms + 1) * unit > 2.0**-2:
@@ -57,7 +57,9 @@ def step(layer: Any, x: Array, error: Array, y: Array) -> Step | None:
     share = (terms + 1) * unit / (1 - (terms + 1) * unit)
     tiny = 2 * terms * SMALLEST if unit == UNIT else 0.0
     local = share * sums + tiny + _rounded(layer, y)
-    return combined(moved, local, _pull(product, kernel, x), terms)
+    narrow = kernel.astype("float32")
+    pull = transposed(lambda one: product(one, narrow), x.shape)
+    return combined(moved, local, pull, terms)
 
 
 def _rounded(layer: Any, y: Array) -> Array:
@@ -67,34 +69,16 @@ def _rounded(layer: Any, y: Array) -> Array:
     if bias is None:
         return last
     # The sum before the bias was added, which nobody has seen.
-    before = np.abs(y - _numbers(bias)) + last
+    before = np.abs(y - values(bias)) + last
     return last + UNIT * before + SMALLEST
 
 
 def _bounded(product: Product, x: Array, magnitude: Array, terms: int) -> Array:
     """At least |x| times the magnitude of the kernel, in float32."""
-    if not np.any(x):
-        x = np.zeros_like(x)
     up = np.abs(x).astype("float32") * np.float32(1 + 2 * WIDE)
     with on_host():
-        result = _host(product(up, magnitude.astype("float32")))
+        result = values(product(up, magnitude.astype("float32")))
     return result * (1 + 2 * (terms + 2) * WIDE)
-
-
-def _pull(product: Product, kernel: Array, x: Array) -> Callable[[Array], Any]:
-    narrow = kernel.astype("float32")
-    shape = x.shape[1:]
-
-    def pull(slopes: Array) -> tuple[Array]:
-        count, examples = slopes.shape[:2]
-        rows = slopes.reshape(count * examples, *slopes.shape[2:])
-        with on_host():
-            back = backend.module().pullback(
-                lambda one: product(one, narrow), (len(rows), *shape), rows
-            )
-        return (_host(back, "float32").reshape(count, examples, *shape),)
-
-    return pull
 
 
 def _product(layer: Any) -> Product | None:
@@ -138,11 +122,3 @@ def _terms(layer: Any, kernel: Array) -> int:
     if isinstance(layer, (layers.DepthwiseConv1D, layers.DepthwiseConv2D)):
         return math.prod(kernel.shape[:-2])
     return math.prod(kernel.shape[:-1])
-
-
-def _numbers(variable: Any) -> Array:
-    return _host(keras.ops.convert_to_tensor(variable))
-
-
-def _host(tensor: Any, dtype: str = "float64") -> Array:
-    return np.asarray(ops.convert_to_numpy(tensor)).astype(dtype)

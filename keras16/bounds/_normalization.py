@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 from keras import layers
 
@@ -38,7 +39,7 @@ def _known(layer: Any, x: Array, error: Array, y: Array) -> Step | None:
     if not hasattr(layer, "_statistics") or layer.invert:
         return None
     mean, residual, deviation = (values(one) for one in layer._statistics())
-    deviation = np.maximum(deviation, 1e-7)
+    deviation = np.maximum(deviation, keras.config.epsilon())
     return scaled(x, error, y, 1 / deviation, -(mean + residual) / deviation)
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras16.layers._activations import stock
+
 LINEAR, ACTIVATION, WHOLE = "linear", "activation", "whole"
 
 
@@ -22,7 +24,7 @@ class Call:
         part: "linear" for a layer without its activation, "activation" for that
             alone, "whole" for all else.
         inputs: The tensors that it was given.
-        others: Whether it was given anything else that is a number.
+        others: The numbers that it was given besides.
         output: The tensor that it gave; None where it is none or several.
     """
 
@@ -72,8 +74,7 @@ def record(model: Any, x: Any) -> Recording:
 
 def operations(model: Any) -> Iterator[Any]:
     """The layers and operations of a net, those of nested nets included."""
-    inner = model.layers if isinstance(model, keras.Sequential) else _of_graph(model)
-    for operation in inner:
+    for operation in getattr(model, "operations", model.layers):
         if isinstance(operation, keras.layers.InputLayer):
             continue
         if isinstance(operation, keras.Model):
@@ -85,10 +86,6 @@ def operations(model: Any) -> Iterator[Any]:
 def values(tensor: Any) -> np.ndarray:
     """The numbers of a tensor, float64."""
     return np.asarray(keras.ops.convert_to_numpy(tensor)).astype("float64")
-
-
-def _of_graph(model: Any) -> Any:
-    return getattr(model, "operations", model.layers)
 
 
 @contextlib.contextmanager
@@ -147,6 +144,4 @@ def is_softmax(call: Call) -> bool:
         return operation.axis == -1
     if call.part == LINEAR or not hasattr(operation, "activation"):
         return False
-    activation = operation.activation
-    own = getattr(activation, "keras_activation", activation)
-    return own is keras.activations.softmax
+    return stock(operation.activation) is keras.activations.softmax

@@ -21,6 +21,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras16 import backend
+
 Array = np.ndarray
 Pull = Callable[[Array], tuple[Array, ...]]
 
@@ -71,6 +73,24 @@ def combined(moved: Array, local: Array, pull: Pull, terms: int = 1) -> Step:
     # more for the branches of a net, which are added up as well.
     slack = (terms + 8) * 2 * WIDE
     return Step(moved + local, local + slack * moved, pull)
+
+
+def transposed(linear: Callable[[Any], Any], shape: tuple[int, ...]) -> Pull:
+    """Carries slopes back through a linear function of one tensor.
+
+    Args:
+        linear: [n, ...] -> [n, ...], each example by itself.
+        shape: Of its inputs, [n, ...].
+    """
+
+    def pull(slopes: Array) -> tuple[Array]:
+        count, examples = slopes.shape[:2]
+        rows = slopes.reshape(count * examples, *slopes.shape[2:])
+        with on_host():
+            back = backend.module().pullback(linear, (len(rows), *shape[1:]), rows)
+        return (np.asarray(keras.ops.convert_to_numpy(back)).reshape(count, *shape),)
+
+    return pull
 
 
 def distance(computed: Array, exact: Array, size: Array | float = 0.0) -> Array:

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from keras import layers, ops
 
-from keras16 import backend
-from keras16.bounds._record import Call
-from keras16.bounds._step import Array, Step, combined, distance
+from keras16.bounds._record import Call, values
+from keras16.bounds._step import Array, Step, combined, distance, transposed
 
 IDENTITIES = (
     layers.Dropout,
@@ -62,18 +61,10 @@ def moved(operation: Any, x: Array, error: Array) -> Step:
     # Rounded up: what is moved is a bound.
     up = np.nextafter(error.astype("float32"), np.float32(np.inf))
     up = np.where(error == 0, 0, up).astype("float32")
-    after = np.asarray(ops.convert_to_numpy(move(up))).astype("float64")
-
-    def pull(slopes: Array) -> tuple[Array]:
-        count, examples = slopes.shape[:2]
-        rows = slopes.reshape(count * examples, *slopes.shape[2:])
-        shape = (len(rows), *x.shape[1:])
-        back = backend.module().pullback(move, shape, rows)
-        return (np.asarray(back).reshape(count, *x.shape),)
-
+    after = values(move(up))
     # What is repeated has its slopes added up.
     terms = -(-after.size // max(x.size, 1))
-    return combined(after, np.zeros_like(after), pull, terms)
+    return combined(after, np.zeros_like(after), transposed(move, x.shape), terms)
 
 
 def looked_up(x: Array, y: Array) -> Step:
