@@ -1,17 +1,21 @@
 """Bounds on rounding: never below the true error, and small enough to be of use."""
 
+import os
+
 import keras
 import ml_dtypes
 import numpy as np
 import pytest
 from keras import layers
+from runs import fresh
 
 import keras16
-from keras16 import bounds
+from keras16 import bounds, training
 from keras16 import layers as own
 from keras16.bounds import _accumulation, _activations, _linear
 from keras16.errors import UserError
 from keras16.numerics import averages
+from keras16.study import Run
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="JAX has no float64 by default"
@@ -312,6 +316,19 @@ def test_few_slopes_at_a_time_give_the_same_bounds(monkeypatch):
     parts = bounds.analyse(narrow, x)
     np.testing.assert_allclose(parts.found.bound, whole.found.bound, rtol=1e-5)
     assert parts.shares == pytest.approx(whole.shares, rel=1e-5)
+
+
+@pytest.mark.skipif(
+    not os.path.isdir(os.path.join(os.environ.get("TFDS_DATA_DIR", ""), "mnist")),
+    reason="TFDS_DATA_DIR is unset or holds no mnist",
+)
+@pytest.mark.parametrize("name, epochs, share", [("dnn", 1, 0.99), ("cnn", 2, 0.97)])
+def test_most_answers_on_mnist_are_proven(name, epochs, share):
+    run = Run(model=name, dataset="mnist", epochs=epochs, precision="16")
+    with fresh():
+        trained = training.fit(run, audit=False)
+    found = bounds.error_bound(trained.model, trained.dataset.x_test[:2000])
+    assert found.proven.mean() >= share
 
 
 # Kernels
