@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import keras
 import numpy as np
-import tensorflow as tf
+
+from tests.traced import computed_in, constant, run
 
 # Half the distance between two numbers of float16 about 1, the unit of all errors.
 UNIT = 2.0**-11
@@ -57,21 +58,18 @@ def call(layer, case, tensors, training):
 def value_and_gradients(layer, case, arrays, upstream, *, compiled, training=True):
     """[value, gradients of the inputs, gradients of the weights] as float64 arrays."""
     dtype = keras.backend.standardize_dtype(layer.compute_dtype)
+    return run(
+        lambda *tensors: call(layer, case, tensors, training),
+        *typed(arrays, dtype),
+        weights=layer.trainable_variables,
+        compiled=compiled,
+        upstream=np.asarray(upstream, dtype),
+    )
 
-    @tf.function(jit_compile=compiled)
-    def step(tensors, upstream):
-        floats = [t for t in tensors if t.dtype.is_floating]
-        with tf.GradientTape() as tape:
-            tape.watch(floats)
-            value = call(layer, case, tensors, training)
-        weights = [weight.value for weight in layer.trainable_variables]
-        return [value, *tape.gradient(value, floats + weights, upstream)]
 
-    tensors = [
-        tf.constant(a if a.dtype == "int32" else a.astype(dtype)) for a in arrays
-    ]
-    results = step(tensors, tf.constant(np.asarray(upstream, dtype)))
-    return [tf.convert_to_tensor(r).numpy().astype("float64") for r in results]
+def typed(arrays, dtype):
+    """Tensors of a case: floats in a dtype, whole numbers as they are."""
+    return [constant(a if a.dtype == "int32" else a.astype(dtype)) for a in arrays]
 
 
 def twins(ours, stock, case, rng, wide="float64"):
@@ -79,14 +77,15 @@ def twins(ours, stock, case, rng, wide="float64"):
     sixteen, exact = case.build(ours, "float16"), case.build(stock, wide)
     arrays = inputs_of(case, rng)
     for layer, dtype in ((sixteen, "float16"), (exact, wide)):
-        typed = [a if a.dtype == "int32" else a.astype(dtype) for a in arrays]
-        call(layer, case, [tf.constant(a) for a in typed], False)
+        with computed_in(dtype):
+            call(layer, case, typed(arrays, dtype), False)
     for own, other in zip(
         sixteen.trainable_variables, exact.trainable_variables, strict=True
     ):
         drawn = (rng.normal(size=own.shape) * 0.5 + 0.5).astype("float16")
         own.assign(drawn)
-        other.assign(drawn.astype(wide))
+        with computed_in(wide):
+            other.assign(drawn.astype(wide))
     return sixteen, exact
 
 
@@ -105,13 +104,16 @@ def errors(
     rng = np.random.default_rng(0)
     sixteen, exact = twins(ours, stock, case, rng, wide)
     arrays = inputs_of(case, rng, **draws)
-    typed = [a if a.dtype == "int32" else a.astype(wide) for a in arrays]
-    shape = call(exact, case, [tf.constant(a) for a in typed], False).shape
+    with computed_in(wide):
+        shape = call(exact, case, typed(arrays, wide), False).shape
     upstream = (rng.normal(size=shape) * slope).astype("float16")
     options = {"training": training}
     got = value_and_gradients(
         sixteen, case, arrays, upstream, compiled=compiled, **options
     )
-    want = value_and_gradients(exact, case, arrays, upstream, compiled=False, **options)
+    with computed_in(wide):
+        want = value_and_gradients(
+            exact, case, arrays, upstream, compiled=False, **options
+        )
     floor = max(rms(w) for w in want)
     return [error(g, w, floor) for g, w in zip(got, want, strict=True)]

@@ -359,7 +359,8 @@ def with_gradients(
         weights: Variables of Keras that get one, too.
 
     Returns:
-        A function that gives [value, gradients of the tensors, of the weights].
+        A function that gives [value, gradients of the tensors, of the weights]. Where
+        upstream is None it counts as ones.
     """
 
     def both(upstream, *tensors):
@@ -380,6 +381,8 @@ def with_gradients(
         value, back, states = jax.vjp(value_of, sources, values, has_aux=True)
         for variable, state in zip(moved, states, strict=True):
             variable.assign(state)
+        if upstream is None:
+            upstream = jax.tree.map(jnp.ones_like, value)
         of_tensors, of_weights = back(upstream)
         return [value, *of_tensors, *of_weights]
 

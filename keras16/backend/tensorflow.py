@@ -360,7 +360,8 @@ def with_gradients(
         weights: Variables of Keras that get one, too.
 
     Returns:
-        A function that gives [value, gradients of the tensors, of the weights].
+        A function that gives [value, gradients of the tensors, of the weights]. Where
+        upstream is None it counts as ones.
     """
 
     def both(upstream, *tensors):
