@@ -83,11 +83,9 @@ def dense(gradient):
 
 def computed_in(dtype: str) -> contextlib.AbstractContextManager:
     """Where tensors of that dtype may be made: JAX rounds float64 unless told."""
-    if not ON_JAX or dtype != "float64":
+    if dtype != "float64":
         return contextlib.nullcontext()
-    import jax
-
-    return jax.enable_x64(True)
+    return backend.module().computing_float64()
 
 
 def wide_tensors(step, *arrays) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import operator
 from collections.abc import Callable, Iterator, Sequence
@@ -120,6 +121,11 @@ def pullback(linear: Callable[[Any], Any], shape: tuple[int, ...], slopes: Any) 
     slopes = jnp.asarray(slopes)
     _, back = jax.vjp(linear, jnp.zeros(shape, slopes.dtype))
     return back(slopes)[0]
+
+
+def computing_float64() -> contextlib.AbstractContextManager[Any]:
+    """A block in which there are float64 and int64: JAX narrows them unless told."""
+    return jax.enable_x64(True)
 
 
 def compiles(policy: str, native_float16: bool) -> bool:

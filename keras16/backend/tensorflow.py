@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -173,6 +174,11 @@ def either(
         otherwise: Moves them where it is false.
     """
     tf.cond(condition, then, otherwise)
+
+
+def computing_float64() -> contextlib.AbstractContextManager[Any]:
+    """A block in which there are float64 and int64, as TensorFlow always has them."""
+    return contextlib.nullcontext()
 
 
 def compiles(policy: str, native_float16: bool) -> bool:
