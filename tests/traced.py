@@ -98,7 +98,8 @@ def wide_tensors(step, *arrays) -> int:
     if ON_JAX:
         from keras16.backend import jax_graph
 
-        return jax_graph.wide_tensors(step.lowered(*map(constant, arrays)))
+        tensors = [None if a is None else constant(a) for a in arrays]
+        return jax_graph.wide_tensors(step.lowered(*tensors))
     from keras16.backend import tensorflow_graph
 
     return tensorflow_graph.wide_tensors(step.get_concrete_function())
