@@ -5,7 +5,11 @@ from __future__ import annotations
 import keras
 import numpy as np
 
+from keras16 import backend
 from tests.traced import ON_JAX, computed_in, constant, run
+
+if ON_JAX:  # it has no orthogonal weights of 16 bits before `use` or `convert`
+    backend.module().mend_keras()
 
 # Half the distance between two numbers of float16 about 1, the unit of all errors.
 UNIT = 2.0**-11

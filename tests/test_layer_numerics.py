@@ -353,6 +353,28 @@ def test_bias_of_heads_counts_every_example():
     assert (bias_gradient(ours.EinsumDense, 20000) == 20000).all()
 
 
+BIASED = {
+    "Dense": case((25, 4), units=3),
+    "Conv2D": case((5, 5, 4), filters=3, kernel_size=1),
+    "Conv3DTranspose": case((1, 5, 5, 4), filters=3, kernel_size=1),
+    "DepthwiseConv2D": case((5, 5, 3), kernel_size=1, activation="relu"),
+    "SeparableConv1D": case((25, 4), filters=3, kernel_size=1),
+}
+
+
+@pytest.mark.parametrize("name", BIASED)
+def test_the_gradient_of_a_bias_is_the_sum_of_20_000(name):
+    layer = BIASED[name].build(getattr(ours, name), "float16")
+    layer.build((800, *BIASED[name].shapes[0]))
+    layer.bias.assign([9, 9, 9])  # what a relu lets through
+    upstream = normal(800, *BIASED[name].shapes[0][:-1], 3) + np.float16(0.5)
+    x = np.zeros((800, *BIASED[name].shapes[0]), "float16")
+    value, *_, found = run(layer, x, weights=[layer.bias], upstream=upstream)
+    exact = upstream.astype("float64").reshape(-1, 3).sum(axis=0)
+    np.testing.assert_allclose(found, exact, rtol=2.0**-10)
+    assert (value == 9).all()
+
+
 @pytest.mark.parametrize("name", ["PReLU", "AdditiveAttention"])
 def test_other_weights_count_every_example(name):
     def gradient(cls):

@@ -53,6 +53,27 @@ def mend_keras() -> None:
 
     trainer.ops = _TrainerOps()
     _keep_whole_numbers()
+    _draw_orthogonal_in_float32()
+
+
+def _draw_orthogonal_in_float32() -> None:
+    """Has Keras draw orthogonal weights of 16 bits wider, then cast them.
+
+    They are a factor of a random matrix, and JAX factors none of 16 bits: no
+    recurrent layer could be made.
+    """
+    initializer = keras.initializers.Orthogonal
+    keras_own = getattr(initializer.__call__, "of_keras", initializer.__call__)
+
+    @functools.wraps(keras_own)
+    def draw(self: Any, shape: Any, dtype: Any = None) -> Any:
+        dtype = keras.backend.standardize_dtype(dtype)
+        if dtype not in ("float16", "bfloat16"):
+            return keras_own(self, shape, dtype)
+        return keras.ops.cast(keras_own(self, shape, "float32"), dtype)
+
+    draw.of_keras = keras_own  # type: ignore[attr-defined]
+    initializer.__call__ = draw
 
 
 class _TrainerOps:
@@ -121,6 +142,11 @@ def pullback(linear: Callable[[Any], Any], shape: tuple[int, ...], slopes: Any) 
     slopes = jnp.asarray(slopes)
     _, back = jax.vjp(linear, jnp.zeros(shape, slopes.dtype))
     return back(slopes)[0]
+
+
+def sums_biases_in_16_bits() -> bool:
+    """Whether the gradient of what was broadcast is added up in its own dtype: yes."""
+    return True
 
 
 def computing_float64() -> contextlib.AbstractContextManager[Any]:

@@ -176,6 +176,11 @@ def either(
     tf.cond(condition, then, otherwise)
 
 
+def sums_biases_in_16_bits() -> bool:
+    """Whether the gradient of a bias is added up in its own dtype: not `BiasAdd`'s."""
+    return False
+
+
 def computing_float64() -> contextlib.AbstractContextManager[Any]:
     """A block in which there are float64 and int64, as TensorFlow always has them."""
     return contextlib.nullcontext()
