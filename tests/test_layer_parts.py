@@ -138,9 +138,14 @@ def test_every_public_layer_is_told_of():
     assert not set(CASES) & set(_refused.REFUSED)
 
 
+# Keras draws the dropout inside of recurrent layers in float32 on JAX (README.md).
+WIDE = {"SimpleRNN"} if ON_JAX else set()
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_step_is_pure_without_a_switch(name):
-    assert wide_tensors(twin(name), CASES[name]) == []
+    found = wide_tensors(twin(name), CASES[name])
+    assert bool(found) == (name in WIDE), found
 
 
 SWITCHED = ("AlphaDropout", "BatchNormalization", "Dense", "Embedding", "LSTM")
