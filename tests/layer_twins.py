@@ -15,7 +15,7 @@ if ON_JAX:  # it has no orthogonal weights of 16 bits before `use` or `convert`
 UNIT = 2.0**-11
 # What is 0 by symmetry comes to this: on JAX Keras' attention of float64 has scores of
 # float32.
-NOTHING = 1e-6 if ON_JAX else 1e-9
+NOTHING = 1e-5 if ON_JAX else 1e-9
 SUBNORMAL = 2.0**-25  # half the smallest number: what rounding alone may cost
 
 
