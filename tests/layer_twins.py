@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import keras
 import numpy as np
-import tensorflow as tf
+
+from keras16 import backend
+from tests.traced import ON_JAX, computed_in, constant, run
+
+if ON_JAX:  # it has no orthogonal weights of 16 bits before `use` or `convert`
+    backend.module().mend_keras()
 
 # Half the distance between two numbers of float16 about 1, the unit of all errors.
 UNIT = 2.0**-11
+# What is 0 by symmetry comes to this: on JAX Keras' attention of float64 has scores of
+# float32.
+NOTHING = 1e-5 if ON_JAX else 1e-9
 SUBNORMAL = 2.0**-25  # half the smallest number: what rounding alone may cost
 
 
@@ -26,7 +34,7 @@ def error(got, exact, floor=0.0):
     assert got.shape == exact.shape
     assert np.isfinite(got).all(), "not finite"
     level = rms(exact)
-    scale = np.maximum(np.abs(exact), level if level > 1e-9 else floor)
+    scale = np.maximum(np.abs(exact), level if level > NOTHING else floor)
     excess = np.maximum(np.abs(got - exact) - SUBNORMAL, 0)
     return float(np.max(excess / np.maximum(scale, 1e-300))) / UNIT
 
@@ -57,21 +65,18 @@ def call(layer, case, tensors, training):
 def value_and_gradients(layer, case, arrays, upstream, *, compiled, training=True):
     """[value, gradients of the inputs, gradients of the weights] as float64 arrays."""
     dtype = keras.backend.standardize_dtype(layer.compute_dtype)
+    return run(
+        lambda *tensors: call(layer, case, tensors, training),
+        *typed(arrays, dtype),
+        weights=layer.trainable_variables,
+        compiled=compiled,
+        upstream=np.asarray(upstream, dtype),
+    )
 
-    @tf.function(jit_compile=compiled)
-    def step(tensors, upstream):
-        floats = [t for t in tensors if t.dtype.is_floating]
-        with tf.GradientTape() as tape:
-            tape.watch(floats)
-            value = call(layer, case, tensors, training)
-        weights = [weight.value for weight in layer.trainable_variables]
-        return [value, *tape.gradient(value, floats + weights, upstream)]
 
-    tensors = [
-        tf.constant(a if a.dtype == "int32" else a.astype(dtype)) for a in arrays
-    ]
-    results = step(tensors, tf.constant(np.asarray(upstream, dtype)))
-    return [tf.convert_to_tensor(r).numpy().astype("float64") for r in results]
+def typed(arrays, dtype):
+    """Tensors of a case: floats in a dtype, whole numbers as they are."""
+    return [constant(a if a.dtype == "int32" else a.astype(dtype)) for a in arrays]
 
 
 def twins(ours, stock, case, rng, wide="float64"):
@@ -79,14 +84,15 @@ def twins(ours, stock, case, rng, wide="float64"):
     sixteen, exact = case.build(ours, "float16"), case.build(stock, wide)
     arrays = inputs_of(case, rng)
     for layer, dtype in ((sixteen, "float16"), (exact, wide)):
-        typed = [a if a.dtype == "int32" else a.astype(dtype) for a in arrays]
-        call(layer, case, [tf.constant(a) for a in typed], False)
+        with computed_in(dtype):
+            call(layer, case, typed(arrays, dtype), False)
     for own, other in zip(
         sixteen.trainable_variables, exact.trainable_variables, strict=True
     ):
         drawn = (rng.normal(size=own.shape) * 0.5 + 0.5).astype("float16")
         own.assign(drawn)
-        other.assign(drawn.astype(wide))
+        with computed_in(wide):
+            other.assign(drawn.astype(wide))
     return sixteen, exact
 
 
@@ -105,13 +111,16 @@ def errors(
     rng = np.random.default_rng(0)
     sixteen, exact = twins(ours, stock, case, rng, wide)
     arrays = inputs_of(case, rng, **draws)
-    typed = [a if a.dtype == "int32" else a.astype(wide) for a in arrays]
-    shape = call(exact, case, [tf.constant(a) for a in typed], False).shape
+    with computed_in(wide):
+        shape = call(exact, case, typed(arrays, wide), False).shape
     upstream = (rng.normal(size=shape) * slope).astype("float16")
     options = {"training": training}
     got = value_and_gradients(
         sixteen, case, arrays, upstream, compiled=compiled, **options
     )
-    want = value_and_gradients(exact, case, arrays, upstream, compiled=False, **options)
+    with computed_in(wide):
+        want = value_and_gradients(
+            exact, case, arrays, upstream, compiled=False, **options
+        )
     floor = max(rms(w) for w in want)
     return [error(g, w, floor) for g, w in zip(got, want, strict=True)]

@@ -7,12 +7,14 @@ import layer_cases
 import layer_twins
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from keras16 import precision
 from keras16.audit import audit
 from keras16.convert import _translation
 from keras16.layers import _refused
+from tests.close import host
+from tests.traced import ON_JAX, constant, value_and_gradients, with_signature
+from tests.traced import wide_tensors as wide_tensors_of
 
 CASES = layer_cases.CASES
 PUBLIC = {
@@ -44,6 +46,8 @@ NO_FLOAT64 = {
     "AdaptiveMaxPooling3D",
     "AveragePooling3D",
     "MaxPooling3D",
+    # On JAX the operation in it is one of floatx.
+    *(["Lambda"] if ON_JAX else []),
 }
 # Steps of a loop, each with rounding of its own; kernels that add in float16.
 LOOSE = {
@@ -87,6 +91,8 @@ class Step(keras.Model):
         return layer_twins.call(self.layer, self.case, x, training)
 
     def train_step(self, data):
+        import tensorflow as tf
+
         floats = [x for x in data[0] if x.dtype.is_floating]
         weights = [weight.value for weight in self.trainable_variables]
         with tf.GradientTape() as tape:
@@ -108,9 +114,16 @@ def twin(name):
 
 
 def wide_tensors(cls, case):
+    """What is wide in a training step with a layer; on JAX, of its passes alone."""
     layer = case.build(cls, "float16")
     rng = np.random.default_rng(0)
-    x = tuple(tf.constant(a) for a in layer_twins.inputs_of(case, rng))
+    x = tuple(map(constant, layer_twins.inputs_of(case, rng)))
+    if ON_JAX:
+        layer_twins.call(layer, case, x, False)
+        step = value_and_gradients(
+            lambda *x: layer_twins.call(layer, case, x, True), layer.trainable_variables
+        )
+        return ["a tensor"] * wide_tensors_of(with_signature(step, True), None, *x)
     model = Step(layer, case)
     model(x)
     model.compile(keras.optimizers.SGD())
@@ -125,9 +138,14 @@ def test_every_public_layer_is_told_of():
     assert not set(CASES) & set(_refused.REFUSED)
 
 
+# Keras draws the dropout inside of recurrent layers in float32 on JAX (README.md).
+WIDE = {"SimpleRNN"} if ON_JAX else set()
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_step_is_pure_without_a_switch(name):
-    assert wide_tensors(twin(name), CASES[name]) == []
+    found = wide_tensors(twin(name), CASES[name])
+    assert bool(found) == (name in WIDE), found
 
 
 SWITCHED = ("AlphaDropout", "BatchNormalization", "Dense", "Embedding", "LSTM")
@@ -155,6 +173,8 @@ def test_step_is_pure_after_use(name):
     ],
 )
 def test_stock_keras_is_not_pure(name):
+    if ON_JAX and name.endswith("Attention"):
+        pytest.skip("JAX has no such attention of float16 on a CPU")
     assert wide_tensors(PUBLIC[name], CASES[name])
 
 
@@ -186,7 +206,7 @@ def test_float32_is_keras(name):
     rng = np.random.default_rng(0)
     ours, stock = case.build(twin(name), "float32"), case.build(PUBLIC[name], "float32")
     arrays = [a.astype("float32") for a in layer_twins.inputs_of(case, rng)]
-    tensors = [tf.constant(a) for a in arrays]
+    tensors = [constant(a) for a in arrays]
     for layer in (ours, stock):
         layer_twins.call(layer, case, tensors, False)
     assert [w.shape for w in ours.weights] == [w.shape for w in stock.weights]
@@ -198,7 +218,7 @@ def test_float32_is_keras(name):
     got, want = (
         layer_twins.call(layer, case, tensors, training) for layer in (ours, stock)
     )
-    np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(host(got), host(want), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", REPLACED)
@@ -253,7 +273,7 @@ def classifier(with_attention):
     return keras.Model(ids, layers.Dense(2)(x))
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", [True] if ON_JAX else [False, True])
 def test_fit_works_and_is_pure(jit_compile):
     from keras16.losses import SparseCategoricalCrossentropy
     from keras16.optimizers.adam import Adam

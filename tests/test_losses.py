@@ -5,17 +5,25 @@ import functools
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from keras.src.backend import set_keras_mask
 
 import keras16
 from keras16 import losses
 from keras16.audit import audit
 from keras16.errors import UserError
 from keras16.losses import lookup
+from tests.close import wide
 from tests.reference import losses as reference
+from tests.traced import (
+    both,
+    constant,
+    traced,
+    value_and_gradients,
+    wide_tensors,
+    with_signature,
+)
 
 ROWS, CLASSES = 64, 7
-BOTH = pytest.mark.parametrize("is_compiled", [False, True], ids=["graph", "xla"])
 
 
 def random(seed=0):
@@ -191,37 +199,29 @@ def loss_of(case):
 
 
 def value_and_gradient(loss, y, p, weight=None):
-    with tf.GradientTape() as tape:
-        tape.watch(p)
-        value = loss(y, p, weight)
-    return value, tape.gradient(value, p)
+    def of_predictions(p):
+        return loss(y, p, weight)
+
+    return value_and_gradients(of_predictions)(None, p)
 
 
 def run(loss, y, p, weight=None, step=value_and_gradient):
     """The loss and its gradient by the predictions, eagerly unless told."""
-    tensors = [None if x is None else tf.constant(x) for x in (y, p, weight)]
-    value, gradient = step(loss, *tensors)
-    assert value.dtype == gradient.dtype == tf.float16
-    return value.numpy().astype("float64"), gradient.numpy().astype("float64")
+    tensors = [None if x is None else constant(x) for x in (y, p, weight)]
+    found = step(loss, *tensors)
+    assert {keras.backend.standardize_dtype(x.dtype) for x in found} == {"float16"}
+    return [wide(x) for x in found]
 
 
-def as_fit_does(case, is_compiled):
+def as_fit_does(case, compiled):
     """The step of a case, traced for any batch; compiled for the one it has."""
-    step = tf.function(
+    batch = CASES[case][2]
+    step = with_signature(
         functools.partial(value_and_gradient, loss_of(case)),
-        input_signature=[
-            tf.TensorSpec([None, *x.shape[1:]], x.dtype) for x in CASES[case][2]
-        ],
-        jit_compile=is_compiled,
-        autograph=False,
+        compiled,
+        *(([None, *x.shape[1:]], x.dtype) for x in batch),
     )
-    wide = [
-        each
-        for operation in step.get_concrete_function().graph.get_operations()
-        for each in operation.outputs
-        if each.dtype.is_floating and each.dtype.size > 2 and operation.type != "Const"
-    ]
-    assert not wide, wide
+    assert wide_tensors(step, *batch) == 0
     return lambda _, y, p, weight: step(y, p)
 
 
@@ -255,9 +255,9 @@ def test_mean_and_gradient_agree_with_float64(case):
 
 
 @pytest.mark.parametrize("case", KINDS)
-@BOTH
-def test_a_pure_step_agrees_with_float64(case, is_compiled):
-    assert_right(case, as_fit_does(case, is_compiled))
+@both
+def test_a_pure_step_agrees_with_float64(case, compiled):
+    assert_right(case, as_fit_does(case, compiled))
 
 
 def assert_right(case, step):
@@ -304,12 +304,12 @@ def test_the_divergence_of_close_numbers_keeps_its_digits():
 def test_mask_means_over_what_counts():
     y, p = CASES["mse"][2]
     mask = random(6).integers(0, 2, ROWS).astype(bool)
-    p = tf.constant(p)
-    p._keras_mask = tf.constant(mask)
+    p = constant(p)
+    set_keras_mask(p, constant(mask))
     value = losses.MeanSquaredError(dtype="float16")(y, p)
     each, _ = expected("mse", 1.0, 1.0)
     assert_units(float(value), each[mask].mean(), 4)
-    p._keras_mask = tf.zeros_like(mask)
+    set_keras_mask(p, constant(np.zeros_like(mask)))
     assert float(losses.MeanSquaredError(dtype="float16")(y, p)) == 0.0
 
 
@@ -362,14 +362,15 @@ def test_stock_corrupts_class_ids_above_2048_and_ours_does_not():
     assert_units(float(ours(label, z)), truth[0], 4)
 
 
-@BOTH
-def test_single_losses_beyond_float16_with_a_mean_within(is_compiled):
+@both
+def test_single_losses_beyond_float16_with_a_mean_within(compiled):
     z = np.zeros((4, 3), "float16")
     z[0] = [6e4, -6e4, 0]
     labels = np.array([1, 0, 0, 0], "int32")
     ours = losses.SparseCategoricalCrossentropy(from_logits=True, dtype="float16")
-    step = tf.function(value_and_gradient, jit_compile=is_compiled)
-    value, gradient = run(ours, labels, z, step=step)
+    step = traced(functools.partial(value_and_gradient, ours), compiled)
+    value, gradient = step(constant(labels), constant(z))
+    value, gradient = wide(value), wide(gradient)
     assert_units(value, (2 * float(z[0, 0]) + 3 * np.log(3)) / 4, 1)
     assert_units(gradient[0], np.array([0.25, -0.25, 0]), 1)
 
@@ -431,7 +432,7 @@ def test_config_round_trip(case):
 
 def test_logits_behind_a_softmax_are_found():
     y, p = CASES["sparse logits"][2]
-    certain = keras.activations.softmax(tf.constant(p * np.float16(8)))
+    certain = keras.activations.softmax(constant(p * np.float16(8)))
     loss = losses.SparseCategoricalCrossentropy(dtype="float16")
     each = reference.sparse_categorical_crossentropy(
         y, (p * np.float16(8)).astype("float64"), from_logits=True
@@ -580,9 +581,9 @@ def test_fit_with_class_weights_saves_and_loads(tmp_path):
     )
 
 
-@BOTH
+@both
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
-def test_smoothed_crossentropy_is_the_definition_for_class_ids(dtype, is_compiled):
+def test_smoothed_crossentropy_is_the_definition_for_class_ids(dtype, compiled):
     random = np.random.default_rng(0)
     logits = (random.normal(size=(64, 10)) * 8).astype(dtype)
     ids = random.integers(0, 10, 64).astype("int32")
@@ -592,8 +593,8 @@ def test_smoothed_crossentropy_is_the_definition_for_class_ids(dtype, is_compile
     z = logits.astype("float64")
     log_p = z - np.logaddexp.reduce(z, axis=1, keepdims=True)
     targets = 0.9 * np.eye(10)[ids] + 0.01
-    found = tf.function(loss, jit_compile=is_compiled)(ids, logits)
-    assert found.dtype == dtype
+    found = traced(loss, compiled)(constant(ids), constant(logits))
+    assert keras.backend.standardize_dtype(found.dtype) == dtype
     assert float(found) == pytest.approx(-(targets * log_p).sum(1).mean(), rel=2e-3)
     again = losses.SmoothedCrossentropy.from_config(loss.get_config())
     assert float(again(ids[:, None], logits)) == pytest.approx(float(found), rel=2e-3)

@@ -1,15 +1,25 @@
 """Metrics: exact counts and sums in float16, against float64."""
 
+import contextlib
+
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import keras16
 from keras16 import metrics
 from keras16.audit import audit
 from keras16.errors import UserError
+from tests.close import wide
 from tests.reference import losses as reference
+from tests.traced import (
+    computed_in,
+    constant,
+    of_tensorflow,
+    traced,
+    wide_tensors,
+    with_signature,
+)
 
 SAMPLES = 300
 
@@ -95,13 +105,6 @@ CASE = pytest.mark.parametrize("case", CASES)
 BEYOND = ("mse of 300",)
 
 
-@pytest.fixture
-def floatx64():
-    keras.config.set_floatx("float64")
-    yield
-    keras.config.set_floatx("float32")
-
-
 def make(case, dtype="float16"):
     name, arguments, _ = CASES[case]
     return getattr(metrics, name)(dtype=dtype, **arguments)
@@ -110,26 +113,33 @@ def make(case, dtype="float16"):
 def stock(case, weight):
     """Keras' own metric in float64, twice updated."""
     name, arguments, pair = CASES[case]
-    floatx = keras.config.floatx()
-    keras.config.set_floatx("float64")
-    try:
+    # in_top_k has a float32 kernel alone; it is exact on float16's numbers.
+    dtype = "float32" if "TopK" in name else "float64"
+    y, p = (x if x.dtype.kind == "i" else x.astype(dtype) for x in pair)
+    with floatx("float64"), computed_in("float64"):
         kind = {} if "IoU" in name else {"dtype": "float64"}
         metric = getattr(keras.metrics, name)(**kind, **arguments)
-        # in_top_k has a float32 kernel alone; it is exact on float16's numbers.
-        wide = "float32" if "TopK" in name else "float64"
-        y, p = (x if x.dtype.kind == "i" else x.astype(wide) for x in pair)
         for _ in range(2):
             metric.update_state(y, p, weight)
-        return np.asarray(metric.result(), "float64")
+        return wide(metric.result())
+
+
+@contextlib.contextmanager
+def floatx(name):
+    """Keras' default dtype for as long as it takes."""
+    before = keras.config.floatx()
+    keras.config.set_floatx(name)
+    try:
+        yield
     finally:
-        keras.config.set_floatx(floatx)
+        keras.config.set_floatx(before)
 
 
 def update(metric, pair, weight=None):
     """Two eager updates, and the result."""
     for _ in range(2):
-        metric.update_state(*(tf.constant(x) for x in pair), weight)
-    return np.asarray(metric.result(), "float64")
+        metric.update_state(*map(constant, pair), weight)
+    return wide(metric.result())
 
 
 def step_of(metric):
@@ -144,21 +154,11 @@ def step_of(metric):
 
 def as_fit_does(metric, pair):
     """Two updates in a graph of any batch, and the result; its operations are pure."""
-    any_batch = [tf.TensorSpec([None, *x.shape[1:]], x.dtype) for x in pair]
-    step = tf.function(step_of(metric), autograph=False).get_concrete_function(
-        *any_batch
-    )
-    wide = [tensor.name for tensor in floats(step) if tensor.dtype.size > 2]
-    assert not wide, wide
-    step(*(tf.constant(x) for x in pair))
-    return np.asarray(step(*(tf.constant(x) for x in pair)), "float64")
-
-
-def floats(step):
-    """The floating outputs of a graph that are no constants."""
-    for operation in step.graph.get_operations():
-        if operation.type != "Const":
-            yield from (x for x in operation.outputs if x.dtype.is_floating)
+    any_batch = [([None, *x.shape[1:]], x.dtype) for x in pair]
+    step = with_signature(step_of(metric), False, *any_batch)
+    assert wide_tensors(step, *pair) == 0
+    step(*map(constant, pair))
+    return wide(step(*map(constant, pair)))
 
 
 # One of each arithmetic: tracing all of them would take most of a minute.
@@ -229,26 +229,23 @@ def test_compiled_results_are_the_same():
     made = {case: make(case) for case in cases}
     pairs = {case: CASES[case][2] for case in cases}
 
-    @tf.function(jit_compile=True, autograph=False)
-    def step(pairs):
+    def all_of_them(pairs):
         return {case: step_of(made[case])(*pairs[case]) for case in cases}
 
+    step = traced(all_of_them, True)
     step(pairs)
     for case, found in step(pairs).items():
         truth = update(make(case), pairs[case])
-        np.testing.assert_allclose(found.numpy(), truth, rtol=2.0**-10)
+        np.testing.assert_allclose(wide(found), truth, rtol=2.0**-10)
 
 
 def test_counts_are_exact_where_stock_overflows():
     ones = np.ones((70_000, 1), "float16")
-    keras.config.set_floatx("float16")
-    try:
+    with floatx("float16"):
         theirs = keras.metrics.TruePositives()
         for chunk in np.split(ones, 70):
             theirs.update_state(chunk, chunk)
         assert not np.isfinite(float(theirs.result()))
-    finally:
-        keras.config.set_floatx("float32")
     ours, accuracy = (
         metrics.TruePositives(dtype="float16"),
         metrics.Accuracy(dtype="float16"),
@@ -265,26 +262,20 @@ def test_stock_mse_metric_is_infinite_and_ours_is_right():
     y = np.zeros((10, 1), "float16")
     p = np.full((10, 1), 300, "float16")
     p[1:] = 1
-    keras.config.set_floatx("float16")
-    try:
+    with floatx("float16"):
         theirs = keras.metrics.MeanSquaredError()
         theirs.update_state(y, p)
         assert not np.isfinite(float(theirs.result()))
-    finally:
-        keras.config.set_floatx("float32")
     ours = metrics.MeanSquaredError(dtype="float16")
     ours.update_state(y, p)
     assert abs(metrics.on_host(ours) / 9000.9 - 1) < 2.0**-12
     assert float(ours.result()) == 9000.0
 
 
+@of_tensorflow("its kernel takes no float16")
 def test_stock_top_k_fails_and_ours_does_not():
-    keras.config.set_floatx("float16")
-    try:
-        with pytest.raises(Exception, match="float"):
-            keras.metrics.SparseTopKCategoricalAccuracy(k=1).update_state(*SPARSE)
-    finally:
-        keras.config.set_floatx("float32")
+    with floatx("float16"), pytest.raises(Exception, match="float"):
+        keras.metrics.SparseTopKCategoricalAccuracy(k=1).update_state(*SPARSE)
     ours = metrics.SparseTopKCategoricalAccuracy(k=1, dtype="float16")
     ours.update_state(*SPARSE)
     truth = np.mean(SPARSE[1].argmax(-1) == IDS)
@@ -342,7 +333,8 @@ def test_float32_is_keras_own(case):
     ours = make(case, "float32")
     theirs = getattr(keras.metrics, name)(**arguments)
     for metric in (ours, theirs):
-        metric.update_state(y, p)
+        with computed_in("float64"):  # Keras casts class ids to int64
+            metric.update_state(y, p)
     np.testing.assert_allclose(ours.result(), theirs.result(), rtol=1e-6)
 
 

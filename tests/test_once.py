@@ -1,16 +1,17 @@
 """What XLA would compute again and again is computed once, and to the bit the same."""
 
+import functools
+
 import keras
 import ml_dtypes
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from keras16 import backend, hardware, layers
 from keras16.layers import _compiled
 from keras16.numerics import bits, once
 from tests.close import assert_close, host
-from tests.traced import both, traced
+from tests.traced import ON_JAX, both, constant, traced, value_and_gradients
 
 DTYPES = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
 INFINITE = {"float16": 0x7C00, "bfloat16": 0x7F80}
@@ -25,7 +26,7 @@ def every_number(dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_every_number_stays_as_it_is(dtype, compiled):
     x = every_number(dtype)
-    found = host(traced(once.computed, compiled)(tf.constant(x))).view("uint16")
+    found = host(traced(once.computed, compiled)(constant(x))).view("uint16")
     magnitude, infinite = x.view("uint16") & 0x7FFF, INFINITE[dtype]
     is_nan = magnitude > infinite
     assert (found[is_nan] & 0x7FFF > infinite).all()
@@ -40,13 +41,8 @@ def test_every_number_stays_as_it_is(dtype, compiled):
 def test_value_and_gradient_pass_unchanged(function, compiled):
     x = np.random.default_rng(0).normal(size=(7, 3)).astype("float16")
 
-    def step(x):
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            y = function(x)
-        return y, tape.gradient(y, x, 2 * x)
-
-    value, gradient = traced(step, compiled)(tf.constant(x))
+    step = traced(value_and_gradients(function), compiled)
+    value, gradient = step(constant(2 * x), constant(x))
     np.testing.assert_array_equal(host(value), x)
     np.testing.assert_array_equal(host(gradient), 2 * x)
 
@@ -64,16 +60,18 @@ def residual_step(kind, blocks):
         x = kind.Add(dtype="float16")([x, y])
         x = keras.layers.ReLU(dtype="float16")(x)
     model = keras.Model(inputs, x)
-    weights = [v.value for v in model.trainable_variables]
+    called = functools.partial(model, training=True)
+    step = value_and_gradients(called, model.trainable_variables)
+    x = np.zeros((2, 8, 8, 4), "float16")
+    return optimized(traced(step, True), x, x).count(" maximum(")
 
-    @tf.function(jit_compile=True, autograph=False)
-    def step(x):
-        with tf.GradientTape() as tape:
-            outputs = model(x, training=True)
-        return tape.gradient(outputs, weights, tf.cos(outputs))
 
-    step = step.experimental_get_compiler_ir(tf.zeros((2, 8, 8, 4), "float16"))
-    return step(stage="optimized_hlo").count(" maximum(")
+def optimized(step, *arrays):
+    """The program that XLA makes of a compiled step, as text."""
+    if ON_JAX:
+        return step.lowered(*arrays).compile().as_text()
+    tensors = map(constant, arrays)
+    return step.experimental_get_compiler_ir(*tensors)(stage="optimized_hlo")
 
 
 def test_a_residual_net_is_no_longer_program_than_its_blocks(monkeypatch):
@@ -88,12 +86,11 @@ def test_a_residual_net_is_no_longer_program_than_its_blocks(monkeypatch):
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "float32", "bfloat16"])
-def test_only_pure_float16_steps_are_changed(policy, monkeypatch):
+def test_only_pure_16_bit_steps_are_changed(policy, monkeypatch):
     monkeypatch.setattr(hardware, "native_float16", lambda: False)
     layer = layers.Conv2D(2, 3, dtype=policy)
-    assert _compiled.is_repeated(layer) == backend.module().compiles(
-        policy, native_float16=False
-    )
+    compiles = backend.module().compiles(policy, native_float16=False)
+    assert _compiled.is_repeated(layer) == (compiles and policy == "bfloat16")
     assert not bits.is_16_bit("float32")
 
 
@@ -115,20 +112,13 @@ def small_images(monkeypatch, layer, shape):
     """A layer's outputs, gradients and inputs, as XLA on this CPU would have them."""
     monkeypatch.setattr(_compiled, "is_repeated", lambda layer: True)
     draw = np.random.default_rng(0)
-    x = tf.constant(draw.normal(size=shape), "float16")
-    upstream = tf.constant(draw.normal(size=(*shape[:-1], layer.filters)), "float16")
+    x = draw.normal(size=shape).astype("float16")
+    upstream = draw.normal(size=(*shape[:-1], layer.filters)).astype("float16")
     layer.build(x.shape)
     layer.kernel.assign(draw.normal(size=layer.kernel.shape) / 8)
 
-    @tf.function(jit_compile=True)
-    def step(x):
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            y = layer(x)
-        sources = [x, layer.kernel.value, layer.bias.value]
-        return y, *tape.gradient(y, sources, output_gradients=upstream)
-
-    return step(x), x, upstream
+    step = traced(value_and_gradients(layer, layer.trainable_variables), True)
+    return step(constant(upstream), constant(x)), x, upstream
 
 
 @pytest.mark.parametrize(
@@ -143,13 +133,9 @@ def test_a_small_image_is_convolved_as_in_float32(monkeypatch, sides, window, di
     twin = keras.layers.Conv2D(4, window, dtype="float32", **options)
     twin.build(x.shape)
     twin.set_weights([host(v).astype("float32") for v in layer.get_weights()])
-    wide = tf.cast(x, "float32")
-    with tf.GradientTape() as tape:
-        tape.watch(wide)
-        y = twin(wide)
-    sources = [wide, twin.kernel.value, twin.bias.value]
-    gradients = tape.gradient(y, sources, tf.cast(upstream, "float32"))
-    for ours, exact in zip(found, (y, *gradients), strict=True):
+    given = upstream.astype("float32"), x.astype("float32")
+    wanted = value_and_gradients(twin, twin.trainable_variables)(*map(constant, given))
+    for ours, exact in zip(found, wanted, strict=True):
         scale = np.abs(host(exact)).max()  # sums cancel
         assert_close(ours, host(exact), "float16", units=1, scale=scale)
 

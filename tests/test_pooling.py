@@ -3,12 +3,11 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from keras16 import hardware, layers
 from keras16.numerics import pooling
 from tests.close import host, rounded
-from tests.traced import both, traced
+from tests.traced import both, constant, value_and_gradients, with_signature
 
 
 def drawn(shape, kind, seed=0):
@@ -24,23 +23,19 @@ def drawn(shape, kind, seed=0):
 
 
 def step_of(function, compiled):
-    def step(x, seed):
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            value = function(x)
-        upstream = tf.cast(tf.reshape(tf.range(tf.size(value)), value.shape), x.dtype)
-        return value, tape.gradient(value, x, upstream * seed)
-
-    return traced(step, compiled)
+    return with_signature(value_and_gradients(function), compiled)
 
 
 def assert_same(function, exact, x, compiled):
     """Value and gradient beside those of the same numbers in float32."""
-    found = step_of(function, compiled)(tf.constant(x), tf.constant(0.25, "float16"))
-    wide = tf.constant(x.astype("float32"))
-    expected = step_of(exact, False)(wide, tf.constant(0.25))
+    outer = exact(constant(x.astype("float32"))).shape
+    upstream = np.arange(np.prod(outer), dtype="float32").reshape(outer) / 4
+    found = step_of(function, compiled)(
+        constant(upstream.astype("float16")), constant(x)
+    )
+    expected = step_of(exact, False)(constant(upstream), constant(x.astype("float32")))
     for got, want in zip(found, expected, strict=True):
-        assert got.dtype == tf.float16
+        assert keras.backend.standardize_dtype(got.dtype) == "float16"
         np.testing.assert_array_equal(host(got), rounded(host(want), "float16"))
 
 
@@ -51,7 +46,7 @@ def test_windows_side_by_side(size, kind, compiled):
     x = drawn((3, 6, 8, 5), kind)
     assert_same(
         lambda x: pooling.max_pool(x, size),
-        lambda x: keras.ops.max_pool(x, size),
+        lambda x: keras.ops.max_pool(x, size, size),
         x,
         compiled,
     )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keras16 import layers, losses, metrics, optimizers, registration
+from keras16.backend import outputs
 
 # Private methods of Keras that classes of ours override: class and method.
 OVERRIDDEN = {
@@ -60,6 +61,10 @@ MODULES = {
     "keras.src.trainers.trainer": ["Trainer"],
     "keras.src.utils.python_utils": ["pythonify_logs"],
     "keras.src.backend.common.stateless_scope": ["get_stateless_scope"],
+    "keras.src.backend.common.tensor_attributes": [
+        "get_tensor_attr",
+        "set_tensor_attr",
+    ],
 }
 OF_A_BACKEND = {
     "tensorflow": {
@@ -156,6 +161,22 @@ def test_tensors_keep_their_logits_and_masks_under_their_private_names():
     assert keras.activations.softmax(logits)._keras_logits is logits
     masked = keras.layers.Masking()(keras.ops.ones((2, 3, 4)))
     assert masked._keras_mask.shape == (2, 3)
+
+
+def test_tensors_that_take_no_attributes_keep_their_logits_and_masks():
+    """Those that JAX traces: Keras has a table for them."""
+
+    class Bare:
+        __slots__ = ("__weakref__",)
+
+    tensor = Bare()
+    assert outputs.logits_of(tensor) is None
+    outputs.note_logits(tensor, "logits")
+    assert outputs.logits_of(tensor) == "logits" and outputs.mask_of(tensor) is None
+
+
+def test_orthogonal_weights_are_drawn_by_the_call_of_their_initializer():
+    assert "__call__" in vars(keras.initializers.Orthogonal)
 
 
 def test_losses_and_metrics_keep_their_function_and_its_arguments():

@@ -80,6 +80,10 @@ def batches():
 
 twin.fit(batches(), steps_per_epoch=2, shuffle=False, verbose=0)
 assert twin.predict(x[:4], verbose=0).dtype == "float16"
+
+recurrent = keras.Sequential([keras.Input((5, 4)), keras.layers.LSTM(3)])
+outputs = keras16.convert(recurrent, "16")(np.ones((2, 5, 4), "float16"))
+np.testing.assert_allclose(outputs, recurrent(np.ones((2, 5, 4))), atol=2e-3)
 assert not {"tensorflow", "tensorflow_datasets"} & {*sys.modules}
 """
 

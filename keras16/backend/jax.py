@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import operator
 from collections.abc import Callable, Iterator, Sequence
@@ -52,6 +53,27 @@ def mend_keras() -> None:
 
     trainer.ops = _TrainerOps()
     _keep_whole_numbers()
+    _draw_orthogonal_in_float32()
+
+
+def _draw_orthogonal_in_float32() -> None:
+    """Has Keras draw orthogonal weights of 16 bits wider, then cast them.
+
+    They are a factor of a random matrix, and JAX factors none of 16 bits: no
+    recurrent layer could be made.
+    """
+    initializer = keras.initializers.Orthogonal
+    keras_own = getattr(initializer.__call__, "of_keras", initializer.__call__)
+
+    @functools.wraps(keras_own)
+    def draw(self: Any, shape: Any, dtype: Any = None) -> Any:
+        dtype = keras.backend.standardize_dtype(dtype)
+        if dtype not in ("float16", "bfloat16"):
+            return keras_own(self, shape, dtype)
+        return keras.ops.cast(keras_own(self, shape, "float32"), dtype)
+
+    draw.of_keras = keras_own  # type: ignore[attr-defined]
+    initializer.__call__ = draw
 
 
 class _TrainerOps:
@@ -120,6 +142,16 @@ def pullback(linear: Callable[[Any], Any], shape: tuple[int, ...], slopes: Any) 
     slopes = jnp.asarray(slopes)
     _, back = jax.vjp(linear, jnp.zeros(shape, slopes.dtype))
     return back(slopes)[0]
+
+
+def sums_biases_in_16_bits() -> bool:
+    """Whether the gradient of what was broadcast is added up in its own dtype: yes."""
+    return True
+
+
+def computing_float64() -> contextlib.AbstractContextManager[Any]:
+    """A block in which there are float64 and int64: JAX narrows them unless told."""
+    return jax.enable_x64(True)
 
 
 def compiles(policy: str, native_float16: bool) -> bool:
@@ -359,7 +391,8 @@ def with_gradients(
         weights: Variables of Keras that get one, too.
 
     Returns:
-        A function that gives [value, gradients of the tensors, of the weights].
+        A function that gives [value, gradients of the tensors, of the weights]. Where
+        upstream is None it counts as ones.
     """
 
     def both(upstream, *tensors):
@@ -380,6 +413,8 @@ def with_gradients(
         value, back, states = jax.vjp(value_of, sources, values, has_aux=True)
         for variable, state in zip(moved, states, strict=True):
             variable.assign(state)
+        if upstream is None:
+            upstream = jax.tree.map(jnp.ones_like, value)
         of_tensors, of_weights = back(upstream)
         return [value, *of_tensors, *of_weights]
 

@@ -18,14 +18,19 @@ class Scope(keras.StatelessScope):
 
     Args:
         values: (variable, tensor) pairs to begin with.
+        initialize: Whether variables that are made in it get their first values when
+            it ends; else Keras would give them some when a later scope ends, over
+            what they hold by then.
 
     Attributes:
         variables: Every variable that was read or moved, by its identity.
         moved: Those that were moved, likewise.
     """
 
-    def __init__(self, values: Iterable[tuple[Any, Any]] = ()) -> None:
-        super().__init__(values, initialize_variables=False)
+    def __init__(
+        self, values: Iterable[tuple[Any, Any]] = (), initialize: bool = False
+    ) -> None:
+        super().__init__(values, initialize_variables=initialize)
         self.variables: dict[int, Any] = {}
         self.moved: dict[int, Any] = {}
         self._around = get_stateless_scope()
@@ -74,7 +79,7 @@ class Compiled:
 
     def _values(self, tensors: tuple[Any, ...]) -> list[Any]:
         if self._variables is None:
-            with Scope() as scope:
+            with Scope(initialize=True) as scope:
                 jax.eval_shape(self._results, *tensors)
             self._variables = list(scope.variables.values())
         return [variable.value for variable in self._variables]

@@ -74,20 +74,25 @@ def float64_twin(optimizer: Any) -> Iterator[tuple[Any, list[Any]]]:
     floatx = keras.config.floatx()
     keras.config.set_floatx("float64")  # of the learning rate and of constants
     try:
-        rate = float(ops.convert_to_numpy(optimizer.learning_rate))
-        config = {**optimizer.get_config(), "learning_rate": rate}
-        twin = type(optimizer).from_config(config)
-        copies = [
-            keras.Variable(_in_float64(v), dtype="float64", name=v.name)
-            for v in optimizer._trainable_variables
-        ]
-        twin.build(copies)
-        for slot, other in zip(_slots(optimizer), _slots(twin), strict=True):
-            other.assign(_in_float64(slot) if "float" in other.dtype else slot)
-        twin.iterations.assign(optimizer.iterations)
-        yield twin, copies
+        with backend.module().computing_float64():
+            yield _float64_twin(optimizer)
     finally:
         keras.config.set_floatx(floatx)
+
+
+def _float64_twin(optimizer: Any) -> tuple[Any, list[Any]]:
+    rate = float(ops.convert_to_numpy(optimizer.learning_rate))
+    config = {**optimizer.get_config(), "learning_rate": rate}
+    twin = type(optimizer).from_config(config)
+    copies = [
+        keras.Variable(_in_float64(v), dtype="float64", name=v.name)
+        for v in optimizer._trainable_variables
+    ]
+    twin.build(copies)
+    for slot, other in zip(_slots(optimizer), _slots(twin), strict=True):
+        other.assign(_in_float64(slot) if "float" in other.dtype else slot)
+    twin.iterations.assign(optimizer.iterations)
+    return twin, copies
 
 
 def _in_float64(variable: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -173,6 +174,16 @@ def either(
         otherwise: Moves them where it is false.
     """
     tf.cond(condition, then, otherwise)
+
+
+def sums_biases_in_16_bits() -> bool:
+    """Whether the gradient of a bias is added up in its own dtype: not `BiasAdd`'s."""
+    return False
+
+
+def computing_float64() -> contextlib.AbstractContextManager[Any]:
+    """A block in which there are float64 and int64, as TensorFlow always has them."""
+    return contextlib.nullcontext()
 
 
 def compiles(policy: str, native_float16: bool) -> bool:
@@ -360,7 +371,8 @@ def with_gradients(
         weights: Variables of Keras that get one, too.
 
     Returns:
-        A function that gives [value, gradients of the tensors, of the weights].
+        A function that gives [value, gradients of the tensors, of the weights]. Where
+        upstream is None it counts as ones.
     """
 
     def both(upstream, *tensors):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras16.backend import outputs
 from keras16.numerics import activations as rules
 from keras16.numerics import bits, softmax
 
@@ -117,11 +117,10 @@ def _sigmoid(x: Any) -> Any:
     return _with_logits(rules.differentiable(rules.sigmoid, x), x)
 
 
-def _with_logits(outputs: Any, logits: Any) -> Any:
-    """Leaves the logits on the probabilities, where Keras' losses look for them."""
-    with contextlib.suppress(AttributeError):  # not every backend's tensors take it
-        outputs._keras_logits = logits
-    return outputs
+def _with_logits(probabilities: Any, logits: Any) -> Any:
+    """Leaves the logits on the probabilities, where losses look for them."""
+    outputs.note_logits(probabilities, logits)
+    return probabilities
 
 
 _TABLE: dict[str, Activation] = {

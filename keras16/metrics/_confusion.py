@@ -100,7 +100,7 @@ class Confusion:
         if not bits.is_16_bit(self.dtype):  # type: ignore[attr-defined]
             super().reset_state()  # type: ignore[misc]
             return
-        self.counted.assign(ops.zeros_like(self.counted))
+        self.counted.assign(ops.zeros(self.counted.shape, self.counted.dtype))
 
     def result(self) -> Any:
         if not bits.is_16_bit(self.dtype):  # type: ignore[attr-defined]

@@ -67,7 +67,7 @@ class FBetaScore(keras.metrics.FBetaScore):
 
     def reset_state(self) -> None:
         for variable in self.variables:
-            variable.assign(ops.zeros_like(variable))
+            variable.assign(ops.zeros(variable.shape, variable.dtype))
 
     def result(self) -> Any:
         if not bits.is_16_bit(self.dtype):

@@ -64,7 +64,7 @@ class _Overlap:
     def reset_state(self) -> None:
         super().reset_state()  # type: ignore[misc]
         if self._sixteen:
-            self.counted.assign(ops.zeros_like(self.counted))
+            self.counted.assign(ops.zeros(self.counted.shape, self.counted.dtype))
 
     def result(self) -> Any:
         if not self._sixteen:

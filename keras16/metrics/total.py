@@ -37,7 +37,7 @@ class Sum(keras.metrics.Sum):
         self.total.assign(accumulators.add(total, entries))
 
     def reset_state(self) -> None:
-        self.total.assign(ops.zeros_like(self.total))
+        self.total.assign(ops.zeros(self.total.shape, self.total.dtype))
 
     def result(self) -> Any:
         if not bits.is_16_bit(self.dtype):
