@@ -49,7 +49,7 @@ CONTENDERS = {
             ceiling="float32",
         ),
         Contender(
-            "keras16-bf16",
+            "bf16-keras16",
             "keras16",
             "bf16",
             "keras16 train --precision bf16",
@@ -85,7 +85,7 @@ CONTENDERS = {
             remapper=False,
         ),
         Contender(
-            "keras-bf16",
+            "bf16-keras",
             "keras",
             "bfloat16",
             "Keras' own fit, floatx bfloat16",
@@ -93,7 +93,7 @@ CONTENDERS = {
             if_asked=True,
         ),
         Contender(
-            "keras-mixed-bf16",
+            "bf16-mixed",
             "keras",
             "mixed_bfloat16",
             "Keras' own fit, mixed_bfloat16",
