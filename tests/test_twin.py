@@ -270,6 +270,24 @@ def test_losses_and_metrics_per_output():
 # Data and callbacks
 
 
+def test_class_ids_given_as_floats_are_not_rounded():
+    """float16 has 2,048 and 2,050; stock Keras casts ids with all other floats."""
+    net = keras.Sequential([keras.Input((8,)), keras.layers.Dense(3000)])
+    x = np.eye(8, dtype="float32")
+    ids = np.arange(2044, 2060, 2) + 1
+    weight = np.zeros((8, 3000), "float32")
+    weight[np.arange(8), ids] = 20  # each example is of its own class
+    net.layers[0].set_weights([weight, np.zeros(3000, "float32")])
+    twin = keras16.convert(net, "16")
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    twin.compile("sgd", loss, metrics=["accuracy"])
+    floats = ids.astype("float32")
+    assert (floats.astype("float16") != ids).any()
+    assert twin.evaluate(x, floats, verbose=0)[1] == 1
+    told = twin.fit(x, floats, validation_data=(x, floats), verbose=0).history
+    assert told["accuracy"] == told["val_accuracy"] == [1.0]
+
+
 def batches(kind):
     if kind == "dataset":
         return tf.data.Dataset.from_tensor_slices((X, Y)).batch(20)

@@ -12,7 +12,7 @@ import keras
 
 from keras16 import backend, hardware, losses, metrics, optimizers
 from keras16.backend import own_floats, wrapped
-from keras16.convert import _check
+from keras16.convert import _check, _class_ids
 from keras16.convert._callbacks import outside
 from keras16.convert._report import Conversion
 from keras16.losses.function import OfFunction
@@ -121,11 +121,12 @@ def _in_own_floats(name: str) -> Callable[..., Any]:
     @functools.wraps(keras_method)
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         found = getattr(super(SixteenBit, self), name)
+        bound = inspect.signature(found).bind(*args, **kwargs)
+        _class_ids.as_integers(self, bound)
         if has_callbacks:
-            bound = inspect.signature(found).bind(*args, **kwargs)
             bound.arguments["callbacks"] = outside(bound.arguments.get("callbacks"))
-            args, kwargs = bound.args, bound.kwargs
-        elif name.endswith("_on_batch"):
+        args, kwargs = bound.args, bound.kwargs
+        if name.endswith("_on_batch"):
             args, kwargs = _narrow((args, kwargs), _floatx(self))
         with self.own_floats():
             return found(*args, **kwargs)
