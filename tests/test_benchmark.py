@@ -53,7 +53,7 @@ def test_what_a_call_costs_is_left_out_of_a_step(now):
 
 def test_everyone_takes_part_and_the_reference_comes_first():
     found = [one.name for one in plan.chosen(None)]
-    assert found == [name for name in plan.CONTENDERS if "rounding" not in name]
+    assert found == [one.name for one in plan.CONTENDERS.values() if not one.if_asked]
     assert plan.chosen(None)[0].name == plan.REFERENCE
 
 
@@ -64,6 +64,8 @@ def test_a_beginning_stands_for_all_and_a_whole_name_for_itself():
     assert names == ["keras16-16", "keras-mixed", "keras-mixed-noremap"]
     names = [one.name for one in plan.chosen("rounding")]
     assert names == ["keras16-16", "rounding-kahan", "rounding-stochastic"]
+    names = [one.name for one in plan.chosen("bf16")]
+    assert names == ["keras16-16", "bf16-keras16", "bf16-keras", "bf16-mixed"]
     with pytest.raises(UserError, match="no contender 'jax'"):
         plan.chosen("keras,jax")
 
@@ -531,7 +533,7 @@ def test_rates_are_of_this_machine(monkeypatch):
     monkeypatch.setattr(ceilings, "SIZES", (64,))
     monkeypatch.setattr(ceilings, "Copy", _Copied)
     found = ceilings.Ceilings().measured()
-    assert set(found) == {"float16", "float32", "copy"}
+    assert set(found) == {"float16", "bfloat16", "float32", "copy"}
     assert 1e6 < found["float32"] < 1e15
 
 

@@ -5,6 +5,7 @@ import functools
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 from keras16 import layers
 from keras16.audit import audit
@@ -83,15 +84,20 @@ def step_of(layer, compiled):
 
 def assert_step(layer, x, upstream, compiled):
     """Outputs and gradients against float64, to 3 units of a channel's largest."""
+    assert_right(layer, x, upstream, step_of(layer, compiled))
+
+
+def assert_right(layer, x, upstream, step):
     gamma = np.ones(x.shape[1]) if layer.gamma is None else wide(layer.gamma)
     beta = np.zeros(x.shape[1]) if layer.beta is None else wide(layer.beta)
     expected = reference.train(x, gamma, beta, upstream, layer.epsilon)
-    found = step_of(layer, compiled)(constant(x), constant(upstream))
+    found = step(constant(x), constant(upstream))
     names = ["outputs", "x", *(v.name for v in layer.trainable_variables)]
     largest = {name: np.abs(expected[name]).max(axis=0) for name in names}
     for name in set(names) & {"gamma", "beta"}:  # sums of upstream, which cancel
         largest[name] = np.abs(wide(upstream)).sum(axis=0) / 8
     for name, value in zip(names, found, strict=True):
+        value = ops.reshape(value, expected[name].shape)
         assert_close(value, expected[name], "float16", units=3, scale=largest[name])
 
 
@@ -125,6 +131,23 @@ def test_training_steps_at_every_magnitude(epsilon, compiled):
     x = draw()
     layer = normalization(x.shape[1], epsilon=epsilon)
     assert_step(layer, x, gradient_for(x, epsilon), compiled)
+
+
+@both
+def test_places_of_an_image_seen_as_one_row(monkeypatch, compiled):
+    """As in a step that is a plain graph: 8 images of 16 x 49 places."""
+    monkeypatch.setattr("keras16.layers._compiled.is_compiled", lambda layer: False)
+    x = draw(8 * 16 * 49)
+    layer = normalization(x.shape[1])
+
+    def step(x, upstream):
+        images = ops.reshape(x, (8, 16, 49, x.shape[1]))
+        return value_and_gradients(
+            functools.partial(layer, training=True), layer.trainable_variables
+        )(ops.reshape(upstream, images.shape), images)
+
+    layer.input_spec = None  # built for rows
+    assert_right(layer, x, gradient_for(x, 1e-3), traced(step, compiled))
 
 
 @both

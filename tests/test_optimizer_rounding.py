@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keras16 import losses, measure, optimizers, precision, schedules
+from keras16.backend import optimizer as private
 from keras16.errors import UserError
 from keras16.numerics import noise, softfloat, tables
 from keras16.optimizers._rounding import ROUNDINGS
@@ -340,3 +341,39 @@ def test_the_loss_falls_as_in_float64_at_a_rate_of_1e_4_with_decay_to_0(name, tw
         shares[rounding] = fall_in_float16(NETS[name], optimizer) / wanted
     assert shares["kahan"] >= 0.99 and shares["stochastic"] >= 0.99, shares
     assert shares["nearest"] < 0.7, shares  # the stall
+
+
+# One update for all variables of a shape
+
+
+@of_tensorflow("JAX traces each")
+@pytest.mark.parametrize(
+    ("name", "rounding"),
+    [("SGD", "nearest"), ("Adam", "kahan"), ("Lamb", "stochastic")],
+)
+def test_variables_of_a_shape_share_an_update_and_nothing_else(
+    name, rounding, monkeypatch
+):
+    """To the bit what an update of its own for each of them gives."""
+    found = {}
+    for shares in (True, False):
+        monkeypatch.setattr(private, "shares_updates", lambda shares=shares: shares)
+        found[shares], optimizer = _of_three_large_ones(name, rounding)
+        assert len(optimizer._updates) == (2 if shares else 3)
+    for shared, own in zip(found[True], found[False], strict=True):
+        assert (shared == own).all()
+    assert (found[True][0] != found[True][1]).any()
+
+
+def _of_three_large_ones(name, rounding):
+    """The variables after three steps, two of one shape and one of another."""
+    random = np.random.default_rng(0)
+    shapes = [(128, 128), (128, 128), (64, 256)]
+    weights = [keras.Variable(random.normal(size=s), dtype="float16") for s in shapes]
+    settings = {"momentum": 0.9} if name == "SGD" else {}
+    optimizer = getattr(optimizers, name)(0.01, rounding=rounding, **settings)
+    optimizer.build(weights)
+    step = traced(lambda *gradients: optimizer.apply(list(gradients), weights), False)
+    for _ in range(3):
+        step(*(constant(random.normal(size=s).astype("float16")) for s in shapes))
+    return [host(v) for v in (*weights, *optimizer.variables)], optimizer

@@ -37,6 +37,14 @@ def fused(function: Callable[..., None]) -> Callable[..., None]:
     return backend.module().fused(function)
 
 
+def shares_updates() -> bool:
+    """Whether tracing an update is so slow that variables of a shape share it.
+
+    JAX traces in milliseconds, and keeps its variables in scopes of its own.
+    """
+    return keras.backend.backend() == "tensorflow"
+
+
 def either(
     condition: Any, then: Callable[[], None], otherwise: Callable[[], None]
 ) -> None:

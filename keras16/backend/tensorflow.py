@@ -137,6 +137,17 @@ def fused(function: Callable[..., None]) -> Callable[..., None]:
     return tf.function(function, jit_compile=True, autograph=False)
 
 
+def one_pass(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of element-wise operations that goes through memory once.
+
+    TensorFlow's kernels go through it once for each operation; XLA makes one loop of
+    them all, in a plain graph too. It is compiled once for each shape and dtype.
+    """
+    compiled = tf.function(function, jit_compile=True, autograph=False)
+    compiled._omit_frequent_tracing_warning = True
+    return compiled
+
+
 def traced_once(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function of tensors whose graph is made once for each shape and dtype.
 

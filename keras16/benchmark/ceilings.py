@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from keras16 import backend, hardware
+from keras16.benchmark.result import ITEM_BYTES
 
-DTYPES = ("float16", "float32")
 CHAIN = 8  # products in one call: what it costs to call is shared among them
 SIZES = (128, 256, 512, 1024, 2048, 4096)
 LONG_ENOUGH_SECONDS = 0.1
@@ -100,10 +100,10 @@ class Copy:
 
 
 class Ceilings:
-    """The three rates, ready to be measured again and again."""
+    """The rates, ready to be measured again and again."""
 
     def __init__(self) -> None:
-        self.products = {dtype: Gemm(dtype) for dtype in DTYPES}
+        self.products = {dtype: Gemm(dtype) for dtype in ITEM_BYTES}
         self.copy = Copy()
 
     def measured(self) -> dict[str, float]:

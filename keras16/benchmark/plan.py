@@ -48,6 +48,14 @@ CONTENDERS = {
             "keras16 train --precision 32",
             ceiling="float32",
         ),
+        Contender(
+            "bf16-keras16",
+            "keras16",
+            "bf16",
+            "keras16 train --precision bf16",
+            ceiling="bfloat16",
+            if_asked=True,
+        ),
         *(
             Contender(
                 f"rounding-{name}",
@@ -76,8 +84,30 @@ CONTENDERS = {
             "the same, TensorFlow's remapper off",
             remapper=False,
         ),
+        Contender(
+            "bf16-keras",
+            "keras",
+            "bfloat16",
+            "Keras' own fit, floatx bfloat16",
+            ceiling="bfloat16",
+            if_asked=True,
+        ),
+        Contender(
+            "bf16-mixed",
+            "keras",
+            "mixed_bfloat16",
+            "Keras' own fit, mixed_bfloat16",
+            ceiling="bfloat16",
+            if_asked=True,
+        ),
         Contender("torch-32", "torch", "float32", "PyTorch", ceiling="float32"),
-        Contender("torch-bf16", "torch", "bf16", "PyTorch, autocast to bfloat16"),
+        Contender(
+            "torch-bf16",
+            "torch",
+            "bf16",
+            "PyTorch, autocast to bfloat16",
+            ceiling="bfloat16",
+        ),
         Contender("torch-fp16", "torch", "fp16", "PyTorch, autocast to float16"),
         Contender("torch-half", "torch", "half", "PyTorch, all in float16"),
         Contender(
@@ -94,6 +124,7 @@ CONTENDERS = {
             "bf16",
             "PyTorch, autocast to bfloat16, channels_last",
             channels_last=True,
+            ceiling="bfloat16",
         ),
         Contender(
             "torch-fp16-last",

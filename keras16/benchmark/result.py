@@ -8,7 +8,7 @@ from typing import Any
 from keras16.benchmark.plan import REFERENCE, Contender
 from keras16.statistics.medians import Interval, interval, ratios
 
-ITEM_BYTES = {"float16": 2, "float32": 4}
+ITEM_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4}
 
 
 @dataclasses.dataclass
@@ -91,8 +91,8 @@ class Outcome:
         return interval(ratios(row.step_seconds, self.reference.step_seconds))
 
     def ceiling(self, name: str) -> Interval | None:
-        """A ceiling over the rounds: "float16", "float32" or "copy"."""
-        return interval([each[name] for each in self.ceilings])
+        """A ceiling over the rounds: of a key of `ITEM_BYTES`, or "copy"."""
+        return interval([each[name] for each in self.ceilings if name in each])
 
     def share_of_products(self, row: Row) -> float | None:
         """The step's products a second as a share of the GEMM rate of its dtype."""

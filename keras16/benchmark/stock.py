@@ -23,7 +23,7 @@ class Trainer:
 
     def __init__(self, contender: Contender, case: Case) -> None:
         policy = contender.setting
-        self.floatx = "float16" if policy == "float16" else "float32"
+        self.floatx = "float32" if policy.startswith("mixed") else policy
         keras.config.set_floatx(self.floatx)
         keras.config.set_dtype_policy(policy)
         if not contender.remapper:
@@ -107,7 +107,13 @@ class Turns(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """One step; at the end of a round its loss is waited for."""
-        self.meter.stepped(1, lambda: [float(each) for each in (logs or {}).values()])
+        self.meter.stepped(
+            1,
+            lambda: [
+                float(keras.ops.convert_to_numpy(each))
+                for each in (logs or {}).values()
+            ],
+        )
 
 
 def optimizer(settings: dict[str, Any]) -> keras.optimizers.Optimizer:

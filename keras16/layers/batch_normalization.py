@@ -10,7 +10,7 @@ from keras import ops
 
 from keras16.errors import UserError
 from keras16.layers import _compiled
-from keras16.numerics import averages, bits, norms, reductions
+from keras16.numerics import averages, bits, norms, reductions, wide
 
 
 @keras.saving.register_keras_serializable(package="keras16")
@@ -68,13 +68,15 @@ class BatchNormalization(keras.layers.BatchNormalization):
         rows, restore = _as_rows(inputs, self.axis)
         if not (training and self.trainable):
             return restore(self._by_moving(rows))
-        outputs = self._by_batch(rows, _row_mask(mask, inputs, self.axis))
+        together = _places_together(self, inputs)
+        mask = _row_mask(mask, inputs, self.axis)
+        outputs = self._by_batch(rows, mask, together)
         return _compiled.gradient(self, restore(outputs))
 
-    def _by_batch(self, rows: Any, mask: Any) -> Any:
+    def _by_batch(self, rows: Any, mask: Any, together: int) -> Any:
         """[n, channels] -> the same, normalized by the statistics of its rows."""
         outputs, mean, beyond, deviation = normalize_batch(
-            rows, self._gamma(rows), self._beta(rows), self.epsilon, mask
+            rows, self._gamma(rows), self._beta(rows), self.epsilon, mask, together
         )
         share = 1 - self.momentum
         self._move("moving_mean", mean, averages.towards(share), beyond)
@@ -160,7 +162,12 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 
 def normalize_batch(
-    rows: Any, gamma: Any, beta: Any, epsilon: float, mask: Any = None
+    rows: Any,
+    gamma: Any,
+    beta: Any,
+    epsilon: float,
+    mask: Any = None,
+    together: int = 1,
 ) -> Any:
     """Normalizes the columns of a 16-bit matrix by their own mean and variance.
 
@@ -171,6 +178,7 @@ def normalize_batch(
         epsilon: Added to the variance.
         mask: [n, 1] boolean: the rows that the statistics are taken of; all of them
             are normalized. None for all.
+        together: So many rows are seen as one (see `numerics.wide`); divides n.
 
     Returns:
         (outputs [n, channels], mean, what rounding left out of it, standard
@@ -179,12 +187,12 @@ def normalize_batch(
 
     @ops.custom_gradient
     def normalize(rows, gamma, beta):
-        fit = _Statistics(rows, epsilon, mask)
-        outputs = fit.normalized(rows, gamma * fit.inverse) + beta
+        fit = _Statistics(rows, epsilon, mask, 1 if mask is not None else together)
+        outputs = fit.outputs(gamma, beta)
 
         def backward(*upstream):
             # One argument for each output, or one that holds them all (JAX).
-            return fit.gradients(rows, gamma, keras.tree.flatten(upstream)[0])
+            return fit.gradients(gamma, keras.tree.flatten(upstream)[0])
 
         statistics = (fit.mean, fit.mean_residual, fit.deviation)
         return (outputs, *statistics), backward
@@ -195,75 +203,107 @@ def normalize_batch(
 class _Statistics:
     """The statistics of the columns of a matrix, and what is computed from them.
 
-    A column x is seen as d = (x p - mean p) s with powers of two p and s: x p is
-    about 1 at most, and so is d. Both are exact, and no square of a d overflows
-    or vanishes. The mean of d, which is what rounding left of the mean, is taken
-    out of it.
+    A column x is seen as d = x p - mean p with a power of two p that brings the
+    largest abs(x - mean) to about 1: both products are exact, and no square of a d
+    overflows or vanishes. The mean of d, which is what rounding left of the mean,
+    is taken out of it.
     """
 
-    def __init__(self, rows: Any, epsilon: float, mask: Any = None) -> None:
-        self.mask = mask
+    def __init__(self, rows: Any, epsilon: float, mask: Any, together: int) -> None:
+        self.mask, self.together, self.count = mask, together, _count(rows, mask)
         highest, lowest = ops.max(rows, axis=0), ops.min(rows, axis=0)
-        self.scale = bits.scale_to_one(ops.maximum(ops.abs(highest), ops.abs(lowest)))
         # Rounding may leave the mean outside; inside, a constant has variance 0.
         # Rounded for certain: the sums and the outputs must see the same mean.
         mean = bits.rounded(reductions.row_mean(rows, mask))
         self.mean = ops.clip(mean, lowest, highest)
-        self.scaled_mean = self.mean * self.scale
         if mask is not None:
             inside = ops.where(mask, rows, self.mean)
             highest, lowest = ops.max(inside, axis=0), ops.min(inside, axis=0)
-        reach = ops.maximum(
-            highest * self.scale - self.scaled_mean,
-            self.scaled_mean - lowest * self.scale,
-        )
-        self.zoom = _capped(bits.scale_to_one(reach), self.scale, epsilon)
-        # Together first: either one alone may make what it scales subnormal.
-        both = self.scale * self.zoom
-        centered = self._centered(rows)
-        self.center = reductions.row_mean(centered, mask)
-        square = reductions.row_mean(centered * centered, mask)
-        variance = ops.maximum(square - self.center * self.center, 0)
-        root = ops.sqrt(variance)
-        floor = ops.cast(math.sqrt(epsilon), rows.dtype) * both
+        self.power = _power(highest, lowest, self.mean, epsilon)
+        self.centered, squares = self._centered_and_squared(rows)
+        self.center = reductions.row_mean(self.centered, mask)
+        square = reductions.row_mean(squares, mask)
+        root = ops.sqrt(ops.maximum(square - self.center * self.center, 0))
+        floor = ops.cast(math.sqrt(epsilon), rows.dtype) * self.power
         spread = norms.hypot(root, floor)
         self.inverse = 1 / ops.where(spread == 0, ops.ones_like(spread), spread)
-        self.steepness = self.inverse * both
-        self.deviation = root / both
-        self.mean_residual = self.center / both
+        self.deviation = root / self.power
+        self.mean_residual = self.center / self.power
 
-    def normalized(self, rows: Any, slope: Any) -> Any:
-        """(rows - mean) / spread, times slope / inverse."""
-        return (self._centered(rows) - self.center) * slope
+    def outputs(self, gamma: Any, beta: Any) -> Any:
+        """(rows - mean) / spread x gamma + beta."""
+        slope = gamma * self.inverse
+        offset = beta - self.center * slope
+        return self._by_column(_only_line, (self.centered,), slope, offset)[0]
 
-    def gradients(self, rows: Any, gamma: Any, gradient: Any) -> tuple[Any, Any, Any]:
+    def gradients(self, gamma: Any, gradient: Any) -> tuple[Any, Any, Any]:
         """The gradients of rows, gamma and beta."""
-        unit = self.normalized(rows, self.inverse)
         of_beta = reductions.row_sum(gradient)
-        of_gamma = reductions.row_sum(gradient * unit)
-        mask = self.mask
-        n = ops.shape(rows)[0] if mask is None else reductions.count_of(mask)
-        mean = reductions.over_count(of_beta, n)
-        slope = reductions.over_count(of_gamma, n)
-        through_statistics = mean + unit * slope
-        if mask is not None:
-            zero = ops.zeros_like(through_statistics)
-            through_statistics = ops.where(mask, through_statistics, zero)
-        of_rows = (gradient - through_statistics) * (gamma * self.steepness)
+        along = reductions.row_sum(gradient * self.centered)
+        of_gamma = (along - self.center * of_beta) * self.inverse
+        slope = reductions.over_count(of_gamma, self.count) * self.inverse
+        offset = reductions.over_count(of_beta, self.count) - self.center * slope
+        steepness = gamma * (self.inverse * self.power)
+        if self.mask is not None:
+            line = _line(self.centered, slope, offset)
+            line = ops.where(self.mask, line, ops.zeros_like(line))
+            return (gradient - line) * steepness, of_gamma, of_beta
+        given = gradient, self.centered
+        (of_rows,) = self._by_column(_beside_line, given, slope, offset, steepness)
         return of_rows, of_gamma, of_beta
 
-    def _centered(self, rows: Any) -> Any:
-        centered = (rows * self.scale - self.scaled_mean) * self.zoom
+    def _centered_and_squared(self, rows: Any) -> tuple[Any, Any]:
+        offset = -self.mean * self.power
+        if self.mask is None:
+            return self._by_column(_line_and_square, (rows,), self.power, offset)
         # What is masked may lie anywhere, and must not end as an infinity.
-        return centered if self.mask is None else ops.clip(centered, -(2**14), 2**14)
+        centered = ops.clip(_line(rows, self.power, offset), -(2**14), 2**14)
+        return centered, centered * centered
+
+    def _by_column(self, rule: Any, rows: Any, *vectors: Any) -> Any:
+        return wide.by_column(rule, rows, vectors, self.together)
 
 
-def _capped(zoom: Any, scale: Any, epsilon: float) -> Any:
-    """Zoom so small that scale x zoom x sqrt(epsilon) stays finite."""
-    form = bits.format_of(zoom)
+def _line(x: Any, slope: Any, offset: Any) -> Any:
+    return x * slope + offset
+
+
+def _line_and_square(x: Any, slope: Any, offset: Any) -> tuple[Any, Any]:
+    line = bits.rounded(_line(x, slope, offset))
+    return line, line * line
+
+
+def _only_line(x: Any, slope: Any, offset: Any) -> tuple[Any]:
+    return (_line(x, slope, offset),)
+
+
+def _beside_line(y: Any, x: Any, slope: Any, offset: Any, steepness: Any) -> tuple[Any]:
+    return ((y - _line(x, slope, offset)) * steepness,)
+
+
+def _count(rows: Any, mask: Any) -> Any:
+    return ops.shape(rows)[0] if mask is None else reductions.count_of(mask)
+
+
+def _power(highest: Any, lowest: Any, mean: Any, epsilon: float) -> Any:
+    """The power of two that brings the largest deviation of a column into [1, 2).
+
+    Smaller where power x sqrt(epsilon) would overflow; 1 for a constant column.
+    """
+    # Halves: the deviation itself may be beyond the format.
+    half = 0.5
+    reach = ops.maximum(highest * half - mean * half, mean * half - lowest * half)
+    form = bits.format_of(mean)
+    exponent = form.bias - 1 - bits.biased_exponent(reach)
+    exponent = ops.where(reach > 0, exponent, ops.zeros_like(exponent))
     headroom = form.bias - max(0, math.ceil(math.log2(max(epsilon, 1e-30)) / 2))
-    room = headroom - (bits.biased_exponent(scale) - form.bias)
-    return ops.minimum(zoom, bits.power_of_two(room, bits.name_of(zoom)))
+    return bits.power_of_two(ops.minimum(exponent, headroom), bits.name_of(mean))
+
+
+def _places_together(layer: Any, x: Any) -> int:
+    """How many rows are seen as one; XLA wants none where it compiles the step."""
+    last = layer.axis % len(x.shape) == len(x.shape) - 1
+    return wide.places(x.shape) if last and not _compiled.is_compiled(layer) else 1
 
 
 def _row_mask(mask: Any, inputs: Any, axis: int) -> Any:

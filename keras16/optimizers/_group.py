@@ -11,10 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
+import numpy as np
 from keras import ops
 
 from keras16.backend import optimizer as private
-from keras16.numerics import bits
+from keras16.numerics import bits, noise
+
+# Draws for one group in one step: its weights, and up to seven averages.
+_DRAWS = 8
 
 ALONE = 1 << 14  # elements from which a variable is a group of its own
 
@@ -39,6 +43,19 @@ class Group:
         self._sizes = [_product(shape) for shape in self._shapes]
         is_alone = len(self._shapes) == 1
         self.shape = self._shapes[0] if is_alone else (sum(self._sizes),)
+
+    def key(self, seed: int, draw: int) -> Any:
+        """The word that a draw of random words for this group starts from.
+
+        Args:
+            seed: Of the optimizer.
+            draw: 0 for the weights, 1 to 7 for the averages.
+        """
+        return noise.key(seed, self.number * _DRAWS + draw)
+
+    def keys(self, seed: int) -> np.ndarray:
+        """Those of all draws, [8] int32."""
+        return np.array([self.key(seed, draw) for draw in range(_DRAWS)], "int32")
 
     def flat(self, tensors: Sequence[Any]) -> Any:
         """One tensor a variable -> one vector of them all."""
@@ -86,9 +103,13 @@ class Group:
         for slot, value in zip(self.chosen(slots), self.parts(vector), strict=True):
             slot.assign(value)
 
+    def weights(self) -> list[Any]:
+        """The variables themselves, as one tensor each."""
+        return [ops.convert_to_tensor(variable) for variable in self.variables]
+
     def read_weights(self) -> Any:
-        """The variables themselves, as one vector."""
-        return self.flat(self.variables)
+        """The same as one vector."""
+        return self.flat(self.weights())
 
     def write_weights(self, vector: Any) -> None:
         """Gives the variables themselves what a vector holds."""

@@ -17,9 +17,7 @@ from keras16.numerics.softfloat import SoftFloat
 from keras16.optimizers import _accumulation, _averaging, _clipping, _rounding
 from keras16.optimizers._group import Group, grouped
 from keras16.optimizers._rate import Rate, word_of
-
-# Draws for one group in one step: its weights, and up to seven averages.
-_DRAWS = 8
+from keras16.optimizers._shared import SharedUpdate
 
 
 class SixteenBit:
@@ -121,6 +119,11 @@ class SixteenBit:
     def _compiled_update(self, group: Group) -> Callable[..., None]:
         """The update of a group, compiled once though steps be called one by one."""
         known = self.__dict__.setdefault("_updates", {})
+        if private.shares_updates() and len(group.variables) == 1:
+            shape = (group.shape, group.dtype, self._decay(group.variables[0]))
+            if shape not in known:
+                known[shape] = SharedUpdate(self, group, self._update_group)
+            return functools.partial(known[shape], group)
         key = tuple(map(id, group.variables))
         if key not in known:
             known[key] = private.fused(functools.partial(self._update_group, group))
@@ -228,8 +231,7 @@ class SixteenBit:
             group: Of the optimizer.
             draw: 0 for the weights, 1 to 7 for the averages.
         """
-        place = group.number * _DRAWS + draw
-        key = noise.key(self.seed, place)
+        key = group.key(self.seed, draw)
         return noise.drawn(group.shape, key, self._iterations)  # type: ignore[attr-defined]
 
     def by_step(

@@ -44,8 +44,8 @@ class Lamb(SixteenBit, keras.optimizers.Lamb):
         root = self.moved_deviation(self._velocities, group, gradient)
         direction = mean.over(root + softfloat.number(self.epsilon))
         parts = group.parts(direction.rounded(group.dtype))
-        pairs = zip(group.variables, parts, strict=True)
-        ratios = [_ratio(ops.convert_to_tensor(v), part) for v, part in pairs]
+        pairs = zip(group.weights(), parts, strict=True)
+        ratios = [_ratio(weight, part) for weight, part in pairs]
         units = group.repeated([each.units for each in ratios])
         exponents = group.repeated([each.exponent for each in ratios])
         return rate * direction * SoftFloat(units, exponents)

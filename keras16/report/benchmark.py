@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from keras16.benchmark.result import Outcome, Row
+from keras16.benchmark.result import ITEM_BYTES, Outcome, Row
 from keras16.report import units
 from keras16.statistics.medians import Interval
 
@@ -67,8 +67,7 @@ def plain(outcome: Outcome) -> dict[str, Any]:
         "flops_a_step": outcome.flops,
         "stopped": outcome.stopped,
         "ceilings": {
-            name: _interval(outcome.ceiling(name))
-            for name in ("float16", "float32", "copy")
+            name: _interval(outcome.ceiling(name)) for name in (*ITEM_BYTES, "copy")
         },
         "contenders": [_plain_row(outcome, row) for row in outcome.rows],
     }
@@ -159,7 +158,7 @@ def _ceilings(outcome: Outcome) -> str:
     rates = [
         f"{dtype} products {found.median / 1e9:.3g} GFLOP/s "
         f"({found.low / 1e9:.3g} to {found.high / 1e9:.3g})"
-        for dtype in ("float16", "float32")
+        for dtype in ITEM_BYTES
         if (found := outcome.ceiling(dtype)) is not None
     ]
     copy = outcome.ceiling("copy")
