@@ -58,7 +58,7 @@ def finished(layer: Any, outputs: Any) -> Any:
 def _both(sizes: Any) -> tuple[int, int]:
     """Rows and columns; of a row there is one."""
     sizes = tuple(sizes)
-    return (1, *sizes) if len(sizes) == 1 else sizes  # type: ignore[return-value]
+    return (1, *sizes) if len(sizes) == 1 else sizes
 
 
 class Depthwise:
@@ -82,7 +82,7 @@ class Separable:
             return super().call(inputs)  # type: ignore[misc]
         places = convolved(self, inputs, kernel, window)
         outputs = ops.conv(
-            _compiled.both(self, places),  # type: ignore[arg-type]
+            _compiled.both(self, places),
             self.pointwise_kernel,  # type: ignore[attr-defined]
             padding="valid",
             data_format="channels_last",

@@ -29,9 +29,7 @@ from keras16.numerics import bits, once, reductions
 
 Pair = tuple[int, int]
 
-# Products of a window are added times 2**_UP beside a kernel of about 1, so that small
-# ones keep their bits; where that overflows, they are added so small that it can't.
-_UP = 5
+_MOST = 13  # log2 of what a kernel of about 1 is taken times, at most
 _HIGHEST = 14  # log2 of the largest product in a sum for the kernel's gradient
 
 
@@ -116,7 +114,7 @@ def convolved(x: Any, kernel: Any, window: Window, compiled: bool) -> Any:
 
     @ops.custom_gradient
     def convolve(x: Any, kernel: Any) -> Any:
-        outputs = (_by_places if compiled else _by_kernel)(x, kernel, window)
+        outputs = _convolution(compiled)(x, kernel, window)
 
         def backward(*upstream: Any) -> Any:
             gradient = keras.tree.flatten(upstream)[0]
@@ -145,6 +143,7 @@ def input_gradient(gradient: Any, kernel: Any, window: Window, compiled: bool) -
     channels, multiplier = kernel.shape[2:]
     flat = ops.reshape(kernel, (*window.size, channels * multiplier, 1))
     wide = _turned(gradient, flat, window, compiled)
+    wide = once.computed(wide) if compiled else wide
     if multiplier == 1:
         return wide
     parts = ops.reshape(wide, (-1, *window.given, channels, multiplier))
@@ -155,8 +154,7 @@ def _turned(gradient: Any, kernel: Any, window: Window, compiled: bool) -> Any:
     """The gradient of the inputs where each has one output channel."""
     even = all(reach % 2 == 0 for reach in window.reach)
     if window.padding == "same" and max(window.strides) == 1 and even:
-        convolve = _by_places if compiled else _by_kernel
-        return convolve(gradient, ops.flip(kernel, (0, 1)), window)
+        return _convolution(compiled)(gradient, ops.flip(kernel, (0, 1)), window)
     wide = _interlocked(gradient, kernel, window, compiled)
     (top, left), (height, width) = window.before, window.given
     return wide[:, top : top + height, left : left + width]
@@ -168,15 +166,25 @@ def _interlocked(gradient: Any, kernel: Any, window: Window, compiled: bool) -> 
     lengths = _each(
         lambda n, b, s: -(-(n + b) // s), window.given, window.before, window.strides
     )
-    rows = []
-    for row in range(down):
-        parts = [
-            _every(gradient, kernel[row::down, column::across], lengths, window)
-            for column in range(across)
-        ]
-        parts = [part(compiled) for part in parts]
-        rows.append(_beside(parts, lengths))
-    return _below(rows, lengths[0], lengths[1] * across)
+    convolve = functools.partial(
+        _every, gradient, lengths, window, _convolution(compiled)
+    )
+    parts = [
+        [convolve(kernel[row::down, column::across]) for column in range(across)]
+        for row in range(down)
+    ]
+    return interlocked(parts, lengths)
+
+
+def interlocked(parts: list[list[Any]], lengths: Pair) -> Any:
+    """Images of which each holds every s-th row and column, as one.
+
+    Args:
+        parts: By the first row and the first column that they hold.
+        lengths: Rows and columns of each part.
+    """
+    rows = [_beside(row, lengths) for row in parts]
+    return _below(rows, lengths[0], lengths[1] * len(parts[0]))
 
 
 def _beside(parts: list[Any], lengths: Pair) -> Any:
@@ -185,9 +193,8 @@ def _beside(parts: list[Any], lengths: Pair) -> Any:
         return parts[0]
     # Side by side as channels they lie in memory as they shall.
     wide = ops.concatenate(parts, axis=-1)
-    return ops.reshape(
-        wide, (-1, lengths[0], lengths[1] * len(parts), parts[0].shape[-1])
-    )
+    columns = lengths[1] * len(parts)
+    return ops.reshape(wide, (-1, lengths[0], columns, parts[0].shape[-1]))
 
 
 def _below(parts: list[Any], rows: int, columns: int) -> Any:
@@ -201,26 +208,30 @@ def _below(parts: list[Any], rows: int, columns: int) -> Any:
 
 
 def _every(
-    gradient: Any, kernel: Any, lengths: Pair, window: Window
-) -> Callable[[bool], Any]:
+    gradient: Any,
+    lengths: Pair,
+    window: Window,
+    convolve: Callable[..., Any],
+    kernel: Any,
+) -> Any:
     """What some places of a kernel give back, [batch, *lengths, channels]."""
-    dilation, results = window.dilation, window.results
     size = tuple(kernel.shape[:2])
     if 0 in size:  # no window reaches there
         zeros = ops.zeros_like(gradient[:, :1, :1])
-        return lambda compiled: ops.tile(zeros, (1, *lengths, 1))
-    before = _each(lambda k, d: (k - 1) * d, size, dilation)
-    after = _each(lambda q, m: q - m, lengths, results)
-    padded = _padded(gradient, before, after)
-    given = tuple(padded.shape[1:3])
-    turned = Window(size, (1, 1), dilation, given, "valid")
-    flipped = ops.flip(kernel, (0, 1))
-    return lambda compiled: (_by_places if compiled else _by_kernel)(
-        padded, flipped, turned
-    )
+        return ops.tile(zeros, (1, *lengths, 1))
+    before = _each(lambda k, d: (k - 1) * d, size, window.dilation)
+    after = _each(lambda length, m: length - m, lengths, window.results)
+    seen = padded(gradient, before, after)
+    turned = Window(size, (1, 1), window.dilation, tuple(seen.shape[1:3]), "valid")
+    return convolve(seen, ops.flip(kernel, (0, 1)), turned)
 
 
-def _padded(x: Any, before: Pair, after: Pair) -> Any:
+def _convolution(compiled: bool) -> Callable[..., Any]:
+    """The one without gradients of its own."""
+    return by_places if compiled else _by_kernel
+
+
+def padded(x: Any, before: Pair, after: Pair) -> Any:
     """Zeros around images; fewer than none cut rows or columns off."""
     keep = tuple(n + min(a, 0) for n, a in zip(x.shape[1:3], after, strict=True))
     x = x[:, : keep[0], : keep[1]]
@@ -233,7 +244,7 @@ def _seen(x: Any, window: Window) -> Any:
     after = _each(
         lambda needed, n, b: needed - n - b, window.needed, window.given, window.before
     )
-    return _padded(x, window.before, after)
+    return padded(x, window.before, after)
 
 
 def _by_kernel(x: Any, kernel: Any, window: Window) -> Any:
@@ -248,28 +259,42 @@ def _by_kernel(x: Any, kernel: Any, window: Window) -> Any:
     )
 
 
-def _by_places(x: Any, kernel: Any, window: Window) -> Any:
-    """The convolution as a sum over the places of the window.
+def by_places(x: Any, kernel: Any, window: Window) -> Any:
+    """The convolution as a sum over the places of the window: one loop of XLA's.
 
-    Kernels are brought to about 1 channel by channel, by powers of two.
+    Powers of two keep the sums from the ends of the format: one for all images, and
+    one for each channel of the kernel.
+
+    Args: as of `convolved`, which has the gradients.
     """
     channels, multiplier = kernel.shape[2:]
     places = math.prod(window.size)
-    low = -1 - reductions.exponent_of_count(places)
+    form = bits.format_of(x)
     largest = ops.max(ops.abs(kernel), axis=(0, 1), keepdims=True)
-    scale = bits.scale_to_one(largest)
-    images = list(_at_places(once.computed(_seen(x, window)), window))
-
-    def summed(exponent: int) -> Any:
-        weights = ops.reshape(kernel * scale * 2.0**exponent, (places, -1))
-        return _tree([_times(image, weights[i], multiplier) for i, image in images])
-
-    high, small = summed(_UP), summed(low)
-    back = ops.reshape(1 / scale, (channels * multiplier,))
-    outputs = ops.where(
-        ops.isfinite(high), high * (back * 2.0**-_UP), small * back * 2.0**-low
+    scale = bits.scale_to_one(largest)  # what it brings to 1 is below 2
+    exponent = form.bias - 2 - reductions.exponent_of_count(places) - _exponent(x)
+    exponent = ops.clip(exponent, 1 - form.bias, _MOST)
+    weights = bits.rounded(kernel * scale)
+    weights = weights * bits.power_of_two(exponent, bits.name_of(x))
+    weights = ops.reshape(weights, (places, channels * multiplier))
+    seen = once.computed(_seen(x, window))
+    total = _tree(
+        [
+            _repeated(image, multiplier) * weights[place]
+            for place, image in _at_places(seen, window)
+        ]
     )
-    return once.computed(outputs)
+    back = form.bias - bits.biased_exponent(scale) - exponent
+    return once.computed(_times(total, ops.reshape(back, (channels * multiplier,))))
+
+
+def _times(x: Any, exponent: Any) -> Any:
+    """X times 2**exponent, in two steps: the power alone may leave the format."""
+    half = ops.right_shift(exponent, 1)
+    dtype = bits.name_of(x)
+    return (
+        x * bits.power_of_two(half, dtype) * bits.power_of_two(exponent - half, dtype)
+    )
 
 
 def _at_places(seen: Any, window: Window) -> Any:
@@ -289,11 +314,6 @@ def _strided(x: Any, start: Pair, window: Window) -> Any:
     )
     down, across = window.strides
     return x[:, start[0] : ends[0] : down, start[1] : ends[1] : across]
-
-
-def _times(images: Any, weights: Any, multiplier: int) -> Any:
-    """Each channel times each of its weights, [channels x multiplier]."""
-    return _repeated(images, multiplier) * weights
 
 
 def _repeated(images: Any, multiplier: int) -> Any:
@@ -352,10 +372,12 @@ def _room(x: Any, gradient: Any, highest: int) -> Any:
 
 def _exponent(x: Any) -> Any:
     """The exponent of a power of two above all elements, int32 scalar."""
-    # Image by image first: XLA has vector instructions for the first axis alone.
-    largest = ops.max(ops.abs(x), axis=0)
     form = bits.format_of(x)
-    return ops.max(bits.biased_exponent(largest)) - form.bias + 1
+    # As whole numbers, and image by image first: that is what XLA is fast at.
+    raw = bits.reinterpreted(x, "int16")
+    magnitude = ops.bitwise_and(raw, ops.cast(0x7FFF, "int16"))
+    largest = ops.cast(ops.max(ops.max(magnitude, axis=0)), "int32")
+    return ops.right_shift(largest, form.mantissa) - form.bias + 1
 
 
 def _by_rows(x: Any, gradient: Any, shape: Any, window: Window) -> tuple[Any, Any]:
