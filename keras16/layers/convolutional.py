@@ -1,7 +1,8 @@
 """Convolutions whose activations are right in 16 bits.
 
 The convolutions are Keras': their kernels accumulate wider inside. Eigen's, which
-TensorFlow uses where neither oneDNN, cuDNN nor XLA compiles the step, may not.
+TensorFlow uses where neither oneDNN, cuDNN nor XLA compiles the step, may not. Only
+depthwise ones are our own on a CPU: nobody's kernels and gradients are fast there.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from keras import ops
 
 from keras16.layers._activations import SixteenBitActivations
 from keras16.layers._compiled import ComputedOnce, missing
+from keras16.layers._depthwise import Depthwise, Separable
 
 
 @keras.saving.register_keras_serializable(package="keras16")
@@ -61,27 +63,39 @@ class Conv3DTranspose(
 
 @keras.saving.register_keras_serializable(package="keras16")
 class DepthwiseConv1D(
-    ComputedOnce, SixteenBitActivations, keras.layers.DepthwiseConv1D
+    ComputedOnce, SixteenBitActivations, Depthwise, keras.layers.DepthwiseConv1D
 ):
-    """Keras' layer, its activation in 16 bits where its inputs are."""
+    """Keras' layer with gradients of its own in 16 bits, and its activation in them.
+
+    See `numerics.depthwise`.
+    """
 
 
 @keras.saving.register_keras_serializable(package="keras16")
 class DepthwiseConv2D(
-    ComputedOnce, SixteenBitActivations, keras.layers.DepthwiseConv2D
+    ComputedOnce, SixteenBitActivations, Depthwise, keras.layers.DepthwiseConv2D
 ):
-    """Keras' layer, its activation in 16 bits where its inputs are."""
+    """Keras' layer with gradients of its own in 16 bits, and its activation in them.
+
+    See `numerics.depthwise`.
+    """
 
 
 @keras.saving.register_keras_serializable(package="keras16")
 class SeparableConv1D(
-    ComputedOnce, SixteenBitActivations, keras.layers.SeparableConv1D
+    ComputedOnce, SixteenBitActivations, Separable, keras.layers.SeparableConv1D
 ):
-    """Keras' layer, its activation in 16 bits where its inputs are."""
+    """Keras' layer with gradients of its own in 16 bits, and its activation in them.
+
+    See `numerics.depthwise`.
+    """
 
 
 @keras.saving.register_keras_serializable(package="keras16")
 class SeparableConv2D(
-    ComputedOnce, SixteenBitActivations, keras.layers.SeparableConv2D
+    ComputedOnce, SixteenBitActivations, Separable, keras.layers.SeparableConv2D
 ):
-    """Keras' layer, its activation in 16 bits where its inputs are."""
+    """Keras' layer with gradients of its own in 16 bits, and its activation in them.
+
+    See `numerics.depthwise`.
+    """

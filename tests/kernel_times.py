@@ -1,0 +1,118 @@
+"""What one layer's step costs: value and gradients, in 16 bits and in float32.
+
+`python -m tests.kernel_times` prints the tables of docs/performance.md. What is counted
+is the processor's time and not the clock's: it is the same beside other programs.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from unittest import mock
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras16 import backend, layers
+
+IMAGE = (32, 32, 32, 96)
+ROUNDS = 7
+# Layers of the catalogue's nets: class, settings, shape of the inputs.
+CASES = {
+    "depthwise 3x3": ("DepthwiseConv2D", {"kernel_size": 3, "padding": "same"}, IMAGE),
+    "depthwise 3x3, strides 2": (
+        "DepthwiseConv2D",
+        {"kernel_size": 3, "strides": 2, "padding": "same"},
+        IMAGE,
+    ),
+    "separable 3x3": (
+        "SeparableConv2D",
+        {"filters": 96, "kernel_size": 3, "padding": "same"},
+        IMAGE,
+    ),
+    "means of 2x2": ("AveragePooling2D", {"pool_size": 2}, IMAGE),
+    "means of 3x3, strides 2": (
+        "AveragePooling2D",
+        {"pool_size": 3, "strides": 2, "padding": "same"},
+        IMAGE,
+    ),
+    "convolution 3x3": (
+        "Conv2D",
+        {"filters": 32, "kernel_size": 3, "padding": "same"},
+        (32, 32, 32, 32),
+    ),
+    "maxima of 2x2": ("MaxPooling2D", {}, IMAGE),
+    "batch normalization": ("BatchNormalization", {}, IMAGE),
+    "layer normalization": ("LayerNormalization", {}, (128, 64, 64)),
+    "attention": ("MultiHeadAttention", {"num_heads": 4, "key_dim": 64}, (64, 64, 64)),
+    "dense": ("Dense", {"units": 512}, (512, 512)),
+    "gelu": ("Activation", {"activation": "gelu"}, (128, 64, 128)),
+}
+
+
+def step_of(layer, shape, dtype, compiled):
+    """A call that runs the layer forward and back once."""
+    random = np.random.default_rng(0)
+    x = tf.cast(tf.constant(random.normal(size=shape), "float32"), dtype)
+    given = (x, x) if isinstance(layer, keras.layers.MultiHeadAttention) else (x,)
+    training = {"training": True} if layer._call_has_training_arg else {}
+    value = layer(*given, **training)
+    upstream = tf.cast(tf.constant(random.normal(size=value.shape), "float32"), dtype)
+    weights = [weight.value for weight in layer.trainable_variables]
+
+    @tf.function(jit_compile=compiled, autograph=False)
+    def step(x, upstream):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            value = layer(*((x,) * len(given)), **training)
+        return [value, *tape.gradient(value, [x, *weights], upstream)]
+
+    return lambda: step(x, upstream)
+
+
+def built(name, dtype, compiled, own=True):
+    """The step of a case: our layer, or Keras' own."""
+    cls, settings, shape = CASES[name]
+    layer = getattr(layers if own else keras.layers, cls)(**settings, dtype=dtype)
+    with mock.patch.object(backend.module(), "compiles", lambda *_: compiled):
+        step = step_of(layer, shape, dtype, compiled)
+        step()
+    return step
+
+
+def medians(steps, rounds=ROUNDS):
+    """Milliseconds of the processor for each step: the medians of rounds in turn."""
+    found = [[] for _ in steps]
+    for _ in range(rounds):
+        for step, times in zip(steps, found, strict=True):
+            begin = time.process_time()
+            step()
+            times.append(1e3 * (time.process_time() - begin))
+    return [statistics.median(times) for times in found]
+
+
+def beside_float32(name, dtype):
+    """(milliseconds in 16 bits, in float32) as plain graphs."""
+    return medians([built(name, dtype, False), built(name, "float32", False, False)])
+
+
+def beside_stock(name, dtype):
+    """(milliseconds of our layer, of Keras' own), both compiled by XLA."""
+    return medians([built(name, dtype, True), built(name, dtype, True, False)], 3)
+
+
+def main():
+    """Prints both tables."""
+    for title, measure, dtype in (
+        ("bfloat16, float32: plain graphs", beside_float32, "bfloat16"),
+        ("ours, Keras': float16, compiled", beside_stock, "float16"),
+    ):
+        print(title)
+        for name in CASES if dtype == "bfloat16" else list(CASES)[:5]:
+            own, other = measure(name, dtype)
+            print(f"{name:26s} {own:8.1f} ms {other:8.1f} ms {own / other:6.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""No layer of the catalogue's nets falls to a kernel that is slow in 16 bits.
+
+bfloat16 stands for float16 where that is not native: its steps are plain graphs, too,
+and meet the same kernels of TensorFlow's and of oneDNN's.
+"""
+
+import pytest
+
+from keras16 import hardware
+from tests import kernel_times
+from tests.traced import of_tensorflow
+
+MOST = 1.5  # times float32's
+# What is not reached yet: many small operations, each a pass over memory.
+SLOWER = {"batch normalization": 2.5, "layer normalization": 3.5, "gelu": 3.0}
+SHORTEST_MS = 0.2  # in float32: below it the calls themselves decide
+TIMES_STOCK = 3  # measured: 8 and 16
+TRIES = 3
+
+pytestmark = of_tensorflow("kernels of plain graphs")
+
+
+def plain_dtype():
+    """The 16-bit format that is native here, float16 first; "" for none."""
+    if hardware.native_float16():
+        return "float16"
+    return "bfloat16" if hardware.native_bfloat16() else ""
+
+
+def best_ratio(measure, *arguments, enough):
+    """The smallest of some ratios; no more are taken once one is small enough."""
+    ratios = []
+    for _ in range(TRIES):
+        own, other = measure(*arguments)
+        ratios.append(own / max(other, SHORTEST_MS))
+        if ratios[-1] <= enough:
+            break
+    return min(ratios)
+
+
+@pytest.mark.parametrize("name", kernel_times.CASES)
+def test_no_layer_is_much_slower_than_in_float32(name):
+    dtype = plain_dtype()
+    if not dtype:
+        pytest.skip("neither float16 nor bfloat16 is native here")
+    most = SLOWER.get(name, MOST)
+    ratio = best_ratio(kernel_times.beside_float32, name, dtype, enough=most)
+    assert ratio <= most, f"{name} takes {ratio:.2f} times as long as in float32"
+
+
+@pytest.mark.parametrize("name", ["depthwise 3x3", "depthwise 3x3, strides 2"])
+def test_compiled_depthwise_convolutions_are_several_times_as_fast_as_stock(name):
+    enough = 1 / TIMES_STOCK
+    ratio = best_ratio(kernel_times.beside_stock, name, "float16", enough=enough)
+    assert ratio <= enough, f"{name} takes {ratio:.2f} of the time of Keras' own"
