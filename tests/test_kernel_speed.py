@@ -11,8 +11,9 @@ from tests import kernel_times
 from tests.traced import of_tensorflow
 
 MOST = 1.5  # times float32's
-# What is not reached yet: many small operations, each a pass over memory.
-SLOWER = {"batch normalization": 2.5, "layer normalization": 3.5, "gelu": 3.0}
+# Not reached yet, of bfloat16 alone: maxima along the last axis, and exponentials
+# that float32 has a faster kernel for.
+SLOWER = {"layer normalization": 2.3, "gelu": 2.0}
 SHORTEST_MS = 0.2  # in float32: below it the calls themselves decide
 TIMES_STOCK = 3  # measured: 8 and 16
 TRIES = 3
@@ -43,7 +44,7 @@ def test_no_layer_is_much_slower_than_in_float32(name):
     dtype = plain_dtype()
     if not dtype:
         pytest.skip("neither float16 nor bfloat16 is native here")
-    most = SLOWER.get(name, MOST)
+    most = SLOWER.get(name, MOST) if dtype == "bfloat16" else MOST
     ratio = best_ratio(kernel_times.beside_float32, name, dtype, enough=most)
     assert ratio <= most, f"{name} takes {ratio:.2f} times as long as in float32"
 

@@ -60,7 +60,7 @@ class MaxPooling2D(keras.layers.MaxPooling2D):
     """
 
     def call(self, inputs: Any) -> Any:
-        if not (_compiled.is_compiled(self) and self._side_by_side(inputs.shape)):
+        if not (self._is_slow_elsewhere() and self._side_by_side(inputs.shape)):
             return super().call(inputs)
         x = _compiled.value(self, inputs)
         rows, columns = (
@@ -71,6 +71,10 @@ class MaxPooling2D(keras.layers.MaxPooling2D):
             # Or each number padded would be looked up through two sets of axes.
             x = _compiled.gradient(self, x[:, :rows, :columns])
         return pooling.max_pool(x, self.pool_size)
+
+    def _is_slow_elsewhere(self) -> bool:
+        """XLA's gradient is, and that of TensorFlow's own kernels in float16."""
+        return self.variable_dtype == "float16" or _compiled.is_compiled(self)
 
     def _side_by_side(self, shape: Any) -> bool:
         """Whether windows neither overlap nor reach beyond the edge."""

@@ -7,6 +7,7 @@ both are written with e = exp(-abs(x)), which is in (0, 1] and never cancels.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras16 import backend
 from keras16.numerics import norms
 
 # (value, slope) of a tensor, both of its shape and dtype.
@@ -25,7 +27,8 @@ def differentiable(rule: Rule, x: Any) -> Any:
 
     @ops.custom_gradient
     def activate(x):
-        value, slope = rule(x)
+        # Compiled anew for each shape: only the number of examples may vary.
+        value, slope = (rule if None in x.shape[1:] else _one_pass(rule))(x)
 
         def backward(*upstream):
             return keras.tree.flatten(upstream)[0] * slope
@@ -33,6 +36,12 @@ def differentiable(rule: Rule, x: Any) -> Any:
         return value, backward
 
     return activate(x)
+
+
+@functools.cache
+def _one_pass(rule: Rule) -> Rule:
+    """The rule as one loop: both need the same exponentials."""
+    return backend.module().one_pass(rule)
 
 
 def sigmoid(x: Any) -> tuple[Any, Any]:
@@ -71,6 +80,7 @@ def silu(x: Any) -> tuple[Any, Any]:
     return x * own, own * (1 + _bounded(x) * other)
 
 
+@functools.cache
 def elu(alpha: float) -> Rule:
     """Alpha (exp(x) - 1) below 0, x above."""
 
@@ -82,6 +92,7 @@ def elu(alpha: float) -> Rule:
     return rule
 
 
+@functools.cache
 def celu(alpha: float) -> Rule:
     """Alpha (exp(x / alpha) - 1) below 0, x above."""
 
@@ -107,6 +118,7 @@ def softsign(x: Any) -> tuple[Any, Any]:
     return x / (1 + ops.abs(x)), share * share
 
 
+@functools.cache
 def squareplus(b: float) -> Rule:
     """(x + sqrt(x**2 + b)) / 2."""
 

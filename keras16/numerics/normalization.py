@@ -9,12 +9,15 @@ out of it. Sums are matrix products (see `reductions`).
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
+from keras16 import backend
 from keras16.numerics import bits, norms, reductions
 
 # Log2 of the largest d: its square stays below the end of the format. The root of
@@ -113,20 +116,25 @@ class _Rule:
         The gradient is brought to about 1 before its means are taken.
         """
         outputs, unit, inverse, exponent = steps
-        scale = bits.scale_to_one(self._largest(ops.abs(gradient)))
-        gradient = gradient * scale
-        slope = self._mean(gradient * outputs)
-        gradient = gradient - unit * slope
-        if self.centered:
-            gradient = gradient - self._mean(gradient)
+        highest, lowest = self._largest(gradient), self._smallest(gradient)
+        scale = bits.scale_to_one(ops.maximum(ops.abs(highest), ops.abs(lowest)))
+        gradient, along = _in_one(_scaled_and_times)(gradient, scale, outputs)
+        gradient = _in_one(_less_times)(gradient, unit, self._mean(along))
         exponent = exponent - _exponent_of(scale)
-        return bits.times_power_of_two(bits.rounded(gradient * inverse), exponent)
+        if not self.centered:
+            return _in_one(_times)(gradient, inverse, exponent)
+        return _in_one(_less_and_times)(
+            gradient, self._mean(gradient), inverse, exponent
+        )
 
     def _mean(self, x: Any) -> Any:
         return reductions.mean(x, self.axes, keepdims=True)
 
     def _largest(self, x: Any) -> Any:
         return ops.max(x, axis=self.axes, keepdims=True)
+
+    def _smallest(self, x: Any) -> Any:
+        return ops.min(x, axis=self.axes, keepdims=True)
 
     def _inverse(self, square: Any, exponent: Any) -> Any:
         """1 / sqrt(square + epsilon 4**exponent), or 0 for 0."""
@@ -145,19 +153,19 @@ class _Centered(_Rule):
         return unit, (unit, unit, inverse, exponent)
 
     def _standardized(self, x: Any) -> tuple[Any, Any, Any, Any]:
-        highest = self._largest(x)
-        lowest = ops.min(x, axis=self.axes, keepdims=True)
+        highest, lowest = self._largest(x), self._smallest(x)
         scale = bits.scale_to_one(ops.maximum(ops.abs(highest), ops.abs(lowest)))
         # Rounded for certain: the sums and the outputs must see the same mean.
         mean = bits.rounded(self._mean(x * scale))
         reach = ops.maximum(highest * scale - mean, mean - lowest * scale)
         zoom = _zoom(bits.scale_to_one(reach), scale, self.epsilon)
-        centered = (x * scale - mean) * zoom
+        centered, squares = _in_one(_centered_and_squared)(x, scale, mean, zoom)
         center = self._mean(centered)
-        square = self._mean(centered * centered) - center * center
+        square = self._mean(squares) - center * center
         exponent = _exponent_of(scale) + _exponent_of(zoom)
         inverse = self._inverse(square, exponent)
-        return (centered - center) * inverse, inverse, exponent, scale
+        unit = _in_one(_less_by)(centered, center, inverse)
+        return unit, inverse, exponent, scale
 
 
 class _OverDeviation(_Centered):
@@ -197,6 +205,41 @@ class _OverNorm(_OverRootMeanSquare):
         if isinstance(count, int):
             return ops.cast(max(count, 1) ** -0.5, x.dtype)
         return ops.sqrt(reductions.over_count(ops.ones((), dtype=x.dtype), count))
+
+
+# Chains of element-wise operations, each one loop: a tensor is read as often as there
+# are chains, and not as there are operations.
+
+
+@functools.cache
+def _in_one(function: Callable[..., Any]) -> Callable[..., Any]:
+    return backend.module().one_pass(function)
+
+
+def _centered_and_squared(x: Any, scale: Any, mean: Any, zoom: Any) -> tuple[Any, Any]:
+    centered = bits.rounded((x * scale - mean) * zoom)
+    return centered, centered * centered
+
+
+def _less_by(x: Any, mean: Any, factor: Any) -> Any:
+    return (x - mean) * factor
+
+
+def _scaled_and_times(gradient: Any, scale: Any, outputs: Any) -> tuple[Any, Any]:
+    scaled = gradient * scale
+    return scaled, scaled * outputs
+
+
+def _less_times(gradient: Any, unit: Any, slope: Any) -> Any:
+    return gradient - unit * slope
+
+
+def _times(gradient: Any, inverse: Any, exponent: Any) -> Any:
+    return bits.times_power_of_two(bits.rounded(gradient * inverse), exponent)
+
+
+def _less_and_times(gradient: Any, mean: Any, inverse: Any, exponent: Any) -> Any:
+    return _times(gradient - mean, inverse, exponent)
 
 
 def _exponent_of(power: Any) -> Any:

@@ -9,13 +9,14 @@ first maximum.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras16 import backend
 from keras16.numerics import once
 
 
@@ -35,16 +36,26 @@ def max_pool(x: Any, size: Sequence[int]) -> Any:
 
     @ops.custom_gradient
     def pooled(x: Any) -> Any:
-        windows = _in_windows(x, size)
-        maxima = functools.reduce(ops.maximum, _members(windows, size))
+        maxima = _one_pass(_maxima, tuple(size))(x)
 
         def backward(*upstream: Any) -> Any:
             gradient = keras.tree.flatten(upstream)[0]
-            return _to_first(windows, maxima, gradient, size, ops.shape(x))
+            return _one_pass(_to_first, tuple(size))(x, maxima, gradient)
 
         return maxima, backward
 
     return pooled(x)
+
+
+@functools.cache
+def _one_pass(
+    function: Callable[..., Any], size: tuple[int, ...]
+) -> Callable[..., Any]:
+    return backend.module().one_pass(functools.partial(function, size))
+
+
+def _maxima(size: Sequence[int], x: Any) -> Any:
+    return functools.reduce(ops.maximum, _members(_in_windows(x, size), size))
 
 
 def _in_windows(x: Any, size: Sequence[int]) -> Any:
@@ -61,10 +72,9 @@ def _members(windows: Any, size: Sequence[int]) -> list[Any]:
     return [windows[:, :, row, :, column] for row, column in places]
 
 
-def _to_first(
-    windows: Any, maxima: Any, gradient: Any, size: Sequence[int], shape: Any
-) -> Any:
+def _to_first(size: Sequence[int], x: Any, maxima: Any, gradient: Any) -> Any:
     """The gradient at the first maximum of each window, 0 elsewhere."""
+    windows = _in_windows(x, size)
     number = size[0] * size[1]
     first = ops.full_like(maxima, number - 1)
     for place, member in reversed(list(enumerate(_members(windows, size)[:-1]))):
@@ -72,7 +82,7 @@ def _to_first(
     places = np.arange(number, dtype="float16").reshape(1, 1, size[0], 1, size[1], 1)
     here = ops.equal(_spread(once.computed(first)), ops.cast(places, first.dtype))
     spread = ops.where(here, _spread(once.computed(gradient)), ops.zeros_like(windows))
-    return ops.reshape(spread, shape)
+    return ops.reshape(spread, ops.shape(x))
 
 
 def _spread(x: Any) -> Any:
