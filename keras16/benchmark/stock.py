@@ -107,13 +107,10 @@ class Turns(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """One step; at the end of a round its loss is waited for."""
-        self.meter.stepped(
-            1,
-            lambda: [
-                float(keras.ops.convert_to_numpy(each))
-                for each in (logs or {}).values()
-            ],
-        )
+        # Keras leaves numbers of bfloat16 tensors, which float() does not take.
+        values = (logs or {}).values()
+        waits = [each.numpy for each in values if hasattr(each, "numpy")]
+        self.meter.stepped(1, lambda: [wait() for wait in waits])
 
 
 def optimizer(settings: dict[str, Any]) -> keras.optimizers.Optimizer:
