@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keras16 import layers, losses, metrics, optimizers, registration
+from keras16.backend import optimizer as private
 from keras16.backend import outputs
 
 # Private methods of Keras that classes of ours override: class and method.
@@ -48,6 +49,7 @@ OF_EVERY_OPTIMIZER = (
     "_learning_rate",
     "_iterations",
     "_trainable_variables",
+    "_variables",
     "_model_variables_moving_average",
     "_accumulated_gradients",
     "_get_variable_index",
@@ -125,6 +127,7 @@ def test_the_slots_of_optimizers_have_their_names(name):
         assert len(getattr(optimizer, slot)) == 1, slot
     for each in OF_EVERY_OPTIMIZER:
         assert hasattr(optimizer, each), each
+    assert set(slots) <= set(private.slot_lists(optimizer))
 
 
 def test_every_optimizer_of_ours_is_looked_at():

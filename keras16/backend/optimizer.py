@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -35,6 +35,24 @@ def fused(function: Callable[..., None]) -> Callable[..., None]:
     a CPU a step of a net of 535,818 weights took 55 ms, and takes a tenth so.
     """
     return backend.module().fused(function)
+
+
+def slot_lists(optimizer: Any) -> dict[str, Sequence[Any]]:
+    """Its lists of slots by the names of their attributes, sorted.
+
+    Keras keeps them under private names, one slot a variable that it was built with.
+    """
+    trained = optimizer._trainable_variables
+    # Both may be as long as a list of slots.
+    others = (trained, optimizer._variables)
+    return {
+        name: value
+        for name, value in sorted(vars(optimizer).items())
+        if isinstance(value, list | tuple)
+        and len(value) == len(trained)
+        and all(isinstance(each, keras.Variable) for each in value)
+        and all(value is not other for other in others)
+    }
 
 
 def shares_updates() -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 import keras
 
 from keras16 import backend
+from keras16.backend import optimizer as private
 from keras16.numerics import bits
 from keras16.optimizers._group import Group
 
@@ -86,16 +87,5 @@ class _Held(Group):
 
 def _slots(optimizer: Any, group: Group) -> dict[str, Any]:
     """The slots of a group of one variable, by the names of the optimizer's lists."""
-    count = len(optimizer._trainable_variables)
-    return {
-        name: group.chosen(value)[0]
-        for name, value in sorted(vars(optimizer).items())
-        if name not in _NO_SLOTS
-        and isinstance(value, (list, tuple))
-        and len(value) == count
-        and all(isinstance(each, keras.Variable) for each in value)
-    }
-
-
-# Lists of an optimizer's variables that may be as long by chance.
-_NO_SLOTS = ("_variables", "_trainable_variables")
+    lists = private.slot_lists(optimizer)
+    return {name: group.chosen(slots)[0] for name, slots in lists.items()}
