@@ -28,6 +28,7 @@ from keras16.errors import UserError
 from keras16.study import Run
 
 PAIRS = 5  # of the overhead: it is small, and less of it is enough
+RANDOM_PIXELS = "random pixels"  # the settings' data set, whose file is gone
 BATCHES, MOST_BYTES = 200, 2**28  # of the random images: about MNIST's epoch
 _POLL_SECONDS = 0.2
 THREADS = (
@@ -164,6 +165,8 @@ def run(
                 _measure(outcome, case, rules, processes)
             except Stopped:
                 outcome.stopped = True
+        if shape is not None:  # their file is gone now
+            outcome.settings["dataset"] = RANDOM_PIXELS
         return outcome
 
 
