@@ -6,8 +6,11 @@ contract that every backend's file keeps.
 
 from __future__ import annotations
 
+import functools
 import importlib
+from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 from keras16.errors import UserError
 
@@ -28,6 +31,17 @@ def module() -> ModuleType:
             f"KERAS_BACKEND={name} is not supported: use {' or '.join(SUPPORTED)}."
         )
     return importlib.import_module(f"keras16.backend.{name}")
+
+
+@functools.cache
+def one_pass(rule: Callable[..., Any], *settings: Any) -> Callable[..., Any]:
+    """A function of element-wise operations as one loop, made once for each rule.
+
+    Args:
+        rule: A function of a module, of the settings and of tensors.
+        settings: Hashable; what its first arguments are.
+    """
+    return module().one_pass(functools.partial(rule, *settings))
 
 
 def configure() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from keras import ops
@@ -11,16 +12,19 @@ from keras16.layers import _compiled
 from keras16.numerics import bits, depthwise
 
 
-def window_of(layer: Any, x: Any, kernel: Any) -> depthwise.Window | None:
-    """Where the windows of a layer lie; None where the convolution is left to Keras.
+def window_of(
+    layer: Any, x: Any, size: Any, dilation: Any = (1, 1)
+) -> depthwise.Window | None:
+    """Where the windows of a layer lie; None where they are left to Keras.
 
     That is in wider floats, on a GPU, with channels first, and where the size of the
     images is only known when the graph runs.
 
     Args:
-        layer: With the settings of a convolution of rows or of images.
+        layer: A convolution or pooling of rows or of images.
         x: [batch, *places, channels].
-        kernel: [*size, channels, multiplier].
+        size: Places of a window, along each axis.
+        dilation: From one place of a window to the next, likewise.
     """
     narrow = bits.is_16_bit(layer.variable_dtype) and bits.is_16_bit(x.dtype)
     if not narrow or layer.data_format != "channels_last":
@@ -28,9 +32,9 @@ def window_of(layer: Any, x: Any, kernel: Any) -> depthwise.Window | None:
     if None in x.shape[1:] or backend.module().has_gpu():
         return None
     window = depthwise.Window(
-        size=_both(kernel.shape[:-2]),
+        size=_both(size),
         strides=_both(layer.strides),
-        dilation=_both(layer.dilation_rate),
+        dilation=_both(dilation),
         given=_both(x.shape[1:-1]),
         padding=layer.padding,
     )
@@ -39,12 +43,18 @@ def window_of(layer: Any, x: Any, kernel: Any) -> depthwise.Window | None:
 
 def convolved(layer: Any, x: Any, kernel: Any, window: depthwise.Window) -> Any:
     """[batch, *places, channels] convolved channel by channel, as the layer says."""
-    is_row = len(x.shape) == 3
     kernel = ops.convert_to_tensor(kernel)
-    if is_row:
-        x, kernel = ops.expand_dims(x, 1), ops.expand_dims(kernel, 0)
-    outputs = depthwise.convolved(x, kernel, window, _compiled.is_repeated(layer))
-    return ops.squeeze(outputs, 1) if is_row else outputs
+    if len(x.shape) == 3:
+        kernel = ops.expand_dims(kernel, 0)
+    compiled = _compiled.is_repeated(layer)
+    return on_images(lambda x: depthwise.convolved(x, kernel, window, compiled), x)
+
+
+def on_images(function: Callable[[Any], Any], x: Any) -> Any:
+    """A function of images, of rows as images of one row."""
+    if len(x.shape) != 3:
+        return function(x)
+    return ops.squeeze(function(ops.expand_dims(x, 1)), 1)
 
 
 def finished(layer: Any, outputs: Any) -> Any:
@@ -66,7 +76,7 @@ class Depthwise:
 
     def call(self, inputs: Any) -> Any:
         kernel = self.kernel  # type: ignore[attr-defined]
-        window = window_of(self, inputs, kernel)
+        window = window_of(self, inputs, kernel.shape[:-2], self.dilation_rate)  # type: ignore[attr-defined]
         if window is None:
             return super().call(inputs)  # type: ignore[misc]
         return finished(self, convolved(self, inputs, kernel, window))
@@ -77,7 +87,7 @@ class Separable:
 
     def call(self, inputs: Any) -> Any:
         kernel = self.depthwise_kernel  # type: ignore[attr-defined]
-        window = window_of(self, inputs, kernel)
+        window = window_of(self, inputs, kernel.shape[:-2], self.dilation_rate)  # type: ignore[attr-defined]
         if window is None:
             return super().call(inputs)  # type: ignore[misc]
         places = convolved(self, inputs, kernel, window)

@@ -234,7 +234,7 @@ class _Statistics:
         """(rows - mean) / spread x gamma + beta."""
         slope = gamma * self.inverse
         offset = beta - self.center * slope
-        return self._by_column(_only_line, (self.centered,), slope, offset)[0]
+        return self._by_column(_line, (self.centered,), slope, offset)
 
     def gradients(self, gamma: Any, gradient: Any) -> tuple[Any, Any, Any]:
         """The gradients of rows, gamma and beta."""
@@ -249,7 +249,7 @@ class _Statistics:
             line = ops.where(self.mask, line, ops.zeros_like(line))
             return (gradient - line) * steepness, of_gamma, of_beta
         given = gradient, self.centered
-        (of_rows,) = self._by_column(_beside_line, given, slope, offset, steepness)
+        of_rows = self._by_column(_beside_line, given, slope, offset, steepness)
         return of_rows, of_gamma, of_beta
 
     def _centered_and_squared(self, rows: Any) -> tuple[Any, Any]:
@@ -273,12 +273,8 @@ def _line_and_square(x: Any, slope: Any, offset: Any) -> tuple[Any, Any]:
     return line, line * line
 
 
-def _only_line(x: Any, slope: Any, offset: Any) -> tuple[Any]:
-    return (_line(x, slope, offset),)
-
-
-def _beside_line(y: Any, x: Any, slope: Any, offset: Any, steepness: Any) -> tuple[Any]:
-    return ((y - _line(x, slope, offset)) * steepness,)
+def _beside_line(y: Any, x: Any, slope: Any, offset: Any, steepness: Any) -> Any:
+    return (y - _line(x, slope, offset)) * steepness
 
 
 def _count(rows: Any, mask: Any) -> Any:

@@ -8,10 +8,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras16 import backend
 from keras16.errors import UserError
-from keras16.layers import _compiled
-from keras16.numerics import average_pooling, bits, depthwise, pooling, reductions
+from keras16.layers import _compiled, _depthwise
+from keras16.numerics import average_pooling, bits, pooling, reductions
 
 Pool = Callable[..., Any]
 
@@ -54,7 +53,7 @@ class _InTwoSteps:
 
 @keras.saving.register_keras_serializable(package="keras16")
 class MaxPooling2D(keras.layers.MaxPooling2D):
-    """Keras' layer; windows side by side have a gradient of their own where compiled.
+    """Keras' layer; windows side by side have a gradient of their own where it pays.
 
     See `numerics.pooling`. Overlapping windows are left to Keras.
     """
@@ -118,37 +117,18 @@ class _Averaging:
     """
 
     def call(self, inputs: Any) -> Any:
-        window = _window(self, inputs)
-        if window is None:
-            return super().call(inputs)  # type: ignore[misc]
-        is_row = len(inputs.shape) == 3
-        x = ops.expand_dims(inputs, 1) if is_row else inputs
+        window = _depthwise.window_of(self, inputs, self.pool_size)  # type: ignore[attr-defined]
         repeated = _compiled.is_repeated(self)
-        x = _compiled.both(self, x)
-        outputs = average_pooling.average_pool(x, window, repeated)
-        outputs = _compiled.gradient(self, outputs)
-        return ops.squeeze(outputs, 1) if is_row else outputs
+        keras_is_fast = bits.name_of(inputs) == "bfloat16" and not repeated
+        if window is None or keras_is_fast:
+            return super().call(inputs)  # type: ignore[misc]
 
+        def means(x: Any) -> Any:
+            x = _compiled.both(self, x)
+            outputs = average_pooling.average_pool(x, window, repeated)
+            return _compiled.gradient(self, outputs)
 
-def _window(layer: Any, x: Any) -> depthwise.Window | None:
-    """Where the windows of averages lie; None where they are left to Keras."""
-    known = len(x.shape) in (3, 4) and None not in x.shape[1:]
-    if not known or layer.data_format != "channels_last":
-        return None
-    narrow = bits.is_16_bit(layer.variable_dtype) and bits.is_16_bit(x.dtype)
-    if not narrow or backend.module().has_gpu():
-        return None
-    if bits.name_of(x) == "bfloat16" and not _compiled.is_repeated(layer):
-        return None
-    ones = (1,) * (4 - len(x.shape))
-    window = depthwise.Window(
-        size=(*ones, *layer.pool_size),
-        strides=(*ones, *layer.strides),
-        dilation=(1, 1),
-        given=(*ones, *x.shape[1:-1]),
-        padding=layer.padding,
-    )
-    return window if window.is_known else None
+        return _depthwise.on_images(means, inputs)
 
 
 @keras.saving.register_keras_serializable(package="keras16")

@@ -27,8 +27,9 @@ def differentiable(rule: Rule, x: Any) -> Any:
 
     @ops.custom_gradient
     def activate(x):
-        # Compiled anew for each shape: only the number of examples may vary.
-        value, slope = (rule if None in x.shape[1:] else _one_pass(rule))(x)
+        # One loop, since both need the same exponentials. It is compiled anew for each
+        # shape: only the number of examples may vary.
+        value, slope = (rule if None in x.shape[1:] else backend.one_pass(rule))(x)
 
         def backward(*upstream):
             return keras.tree.flatten(upstream)[0] * slope
@@ -36,12 +37,6 @@ def differentiable(rule: Rule, x: Any) -> Any:
         return value, backward
 
     return activate(x)
-
-
-@functools.cache
-def _one_pass(rule: Rule) -> Rule:
-    """The rule as one loop: both need the same exponentials."""
-    return backend.module().one_pass(rule)
 
 
 def sigmoid(x: Any) -> tuple[Any, Any]:

@@ -9,9 +9,7 @@ out of it. Sums are matrix products (see `reductions`).
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -118,12 +116,12 @@ class _Rule:
         outputs, unit, inverse, exponent = steps
         highest, lowest = self._largest(gradient), self._smallest(gradient)
         scale = bits.scale_to_one(ops.maximum(ops.abs(highest), ops.abs(lowest)))
-        gradient, along = _in_one(_scaled_and_times)(gradient, scale, outputs)
-        gradient = _in_one(_less_times)(gradient, unit, self._mean(along))
+        gradient, along = backend.one_pass(_scaled_and_times)(gradient, scale, outputs)
+        gradient = backend.one_pass(_less_times)(gradient, unit, self._mean(along))
         exponent = exponent - _exponent_of(scale)
         if not self.centered:
-            return _in_one(_times)(gradient, inverse, exponent)
-        return _in_one(_less_and_times)(
+            return backend.one_pass(_times)(gradient, inverse, exponent)
+        return backend.one_pass(_less_and_times)(
             gradient, self._mean(gradient), inverse, exponent
         )
 
@@ -159,12 +157,14 @@ class _Centered(_Rule):
         mean = bits.rounded(self._mean(x * scale))
         reach = ops.maximum(highest * scale - mean, mean - lowest * scale)
         zoom = _zoom(bits.scale_to_one(reach), scale, self.epsilon)
-        centered, squares = _in_one(_centered_and_squared)(x, scale, mean, zoom)
+        centered, squares = backend.one_pass(_centered_and_squared)(
+            x, scale, mean, zoom
+        )
         center = self._mean(centered)
         square = self._mean(squares) - center * center
         exponent = _exponent_of(scale) + _exponent_of(zoom)
         inverse = self._inverse(square, exponent)
-        unit = _in_one(_less_by)(centered, center, inverse)
+        unit = backend.one_pass(_less_by)(centered, center, inverse)
         return unit, inverse, exponent, scale
 
 
@@ -209,11 +209,6 @@ class _OverNorm(_OverRootMeanSquare):
 
 # Chains of element-wise operations, each one loop: a tensor is read as often as there
 # are chains, and not as there are operations.
-
-
-@functools.cache
-def _in_one(function: Callable[..., Any]) -> Callable[..., Any]:
-    return backend.module().one_pass(function)
 
 
 def _centered_and_squared(x: Any, scale: Any, mean: Any, zoom: Any) -> tuple[Any, Any]:

@@ -9,7 +9,7 @@ first maximum.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -36,22 +36,15 @@ def max_pool(x: Any, size: Sequence[int]) -> Any:
 
     @ops.custom_gradient
     def pooled(x: Any) -> Any:
-        maxima = _one_pass(_maxima, tuple(size))(x)
+        maxima = backend.one_pass(_maxima, tuple(size))(x)
 
         def backward(*upstream: Any) -> Any:
             gradient = keras.tree.flatten(upstream)[0]
-            return _one_pass(_to_first, tuple(size))(x, maxima, gradient)
+            return backend.one_pass(_to_first, tuple(size))(x, maxima, gradient)
 
         return maxima, backward
 
     return pooled(x)
-
-
-@functools.cache
-def _one_pass(
-    function: Callable[..., Any], size: tuple[int, ...]
-) -> Callable[..., Any]:
-    return backend.module().one_pass(functools.partial(function, size))
 
 
 def _maxima(size: Sequence[int], x: Any) -> Any:

@@ -9,10 +9,10 @@ XLA compiles the whole step, it decides what goes into which loop.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import keras
 from keras import ops
 
 from keras16 import backend
@@ -48,12 +48,12 @@ def tiled(vector: Any, together: int) -> Any:
 
 def by_column(
     rule: Callable[..., Any], rows: Sequence[Any], vectors: Sequence[Any], together: int
-) -> tuple[Any, ...]:
+) -> Any:
     """An element-wise function of matrices and of vectors by column, in one loop.
 
     Args:
-        rule: A function of a module, of as many tensors; it gives a tuple of tensors
-            of the shape of the matrices.
+        rule: A function of a module, of as many tensors; it gives a tensor of the
+            shape of the matrices, or a tuple of some.
         rows: Matrices [n, channels].
         vectors: [channels] each.
         together: So many rows are seen as one; divides n.
@@ -61,10 +61,5 @@ def by_column(
     views = [view(each, together) for each in rows]
     long = [tiled(each, together) for each in vectors]
     shape = ops.shape(rows[0])
-    found = _one_pass(rule)(*views, *long)
-    return tuple(ops.reshape(each, shape) for each in found)
-
-
-@functools.cache
-def _one_pass(rule: Callable[..., Any]) -> Callable[..., Any]:
-    return backend.module().one_pass(rule)
+    found = backend.one_pass(rule)(*views, *long)
+    return keras.tree.map_structure(lambda each: ops.reshape(each, shape), found)
