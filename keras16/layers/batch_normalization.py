@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras16 import backend
 from keras16.errors import UserError
 from keras16.layers import _compiled
 from keras16.numerics import averages, bits, norms, reductions, wide
@@ -78,9 +79,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         outputs, mean, beyond, deviation = normalize_batch(
             rows, self._gamma(rows), self._beta(rows), self.epsilon, mask, together
         )
-        share = 1 - self.momentum
-        self._move("moving_mean", mean, averages.towards(share), beyond)
-        self._move("moving_deviation", deviation, averages.root_towards(share))
+        self._move(mean, beyond, deviation)
         return outputs
 
     def _by_moving(self, rows: Any) -> Any:
@@ -100,20 +99,26 @@ class BatchNormalization(keras.layers.BatchNormalization):
         down = ops.minimum(scale, ops.ones_like(scale))
         return (rows * down - mean * down) * (scale / down * slope) + offset
 
-    def _move(
-        self, statistic: str, target: Any, increment: Any, beyond: Any = 0
-    ) -> None:
-        average = getattr(self, statistic)
-        fraction = getattr(self, f"{statistic}_fraction")
-        if not self.momentum:  # a step from 1 to 0.05 would keep the rounding of 1
-            average.assign(target)
-            fraction.assign(ops.zeros_like(ops.convert_to_tensor(fraction)))
-            return
-        moved = averages.move(
-            bits.read(average), bits.read(fraction), target, increment, beyond
-        )
-        average.assign(moved[0])
-        fraction.assign(moved[1])
+    def _move(self, mean: Any, beyond: Any, deviation: Any) -> None:
+        """Moves both statistics at once, as half as many operations.
+
+        Args:
+            mean: [channels] of this batch.
+            beyond: [channels], what rounding left out of it.
+            deviation: [channels].
+        """
+        kept = self.moving_mean, self.moving_deviation
+        fractions = self.moving_mean_fraction, self.moving_deviation_fraction
+        values, rests = ops.stack([mean, deviation]), _joined(fractions)
+        if self.momentum:
+            left = ops.stack([beyond, ops.zeros_like(beyond)])
+            increment = averages.both_towards(1 - self.momentum)
+            values, rests = averages.move(_joined(kept), rests, values, increment, left)
+        else:  # a step from 1 to 0.05 would keep the rounding of 1
+            rests = ops.zeros_like(rests)
+        for index in range(2):
+            kept[index].assign(values[index])
+            fractions[index].assign(rests[index])
 
     def _parameter(self, name: str, shape: tuple[int]) -> Any:
         return self.add_weight(
@@ -159,6 +164,11 @@ class BatchNormalization(keras.layers.BatchNormalization):
         if self.beta is None:
             return ops.zeros((rows.shape[1],), dtype=rows.dtype)
         return bits.read(self.beta)
+
+
+def _joined(variables: Any) -> Any:
+    """Variables of one shape -> a tensor [of them, *shape]."""
+    return ops.stack([bits.read(each) for each in variables])
 
 
 def normalize_batch(
@@ -212,38 +222,37 @@ class _Statistics:
     def __init__(self, rows: Any, epsilon: float, mask: Any, together: int) -> None:
         self.mask, self.together, self.count = mask, together, _count(rows, mask)
         highest, lowest = ops.max(rows, axis=0), ops.min(rows, axis=0)
-        # Rounding may leave the mean outside; inside, a constant has variance 0.
-        # Rounded for certain: the sums and the outputs must see the same mean.
-        mean = bits.rounded(reductions.row_mean(rows, mask))
-        self.mean = ops.clip(mean, lowest, highest)
+        found = backend.one_pass(_mean_within)(
+            reductions.row_mean(rows, mask), highest, lowest
+        )
+        self.mean = found
         if mask is not None:
             inside = ops.where(mask, rows, self.mean)
             highest, lowest = ops.max(inside, axis=0), ops.min(inside, axis=0)
-        self.power = _power(highest, lowest, self.mean, epsilon)
-        self.centered, squares = self._centered_and_squared(rows)
+        self.power, offset = backend.one_pass(_to_one, epsilon)(
+            self.mean, highest, lowest
+        )
+        self.centered, squares = self._centered_and_squared(rows, offset)
         self.center = reductions.row_mean(self.centered, mask)
         square = reductions.row_mean(squares, mask)
-        root = ops.sqrt(ops.maximum(square - self.center * self.center, 0))
-        floor = ops.cast(math.sqrt(epsilon), rows.dtype) * self.power
-        spread = norms.hypot(root, floor)
-        self.inverse = 1 / ops.where(spread == 0, ops.ones_like(spread), spread)
-        self.deviation = root / self.power
-        self.mean_residual = self.center / self.power
+        self.inverse, self.deviation, self.mean_residual = backend.one_pass(
+            _spread, epsilon
+        )(self.center, square, self.power)
 
     def outputs(self, gamma: Any, beta: Any) -> Any:
         """(rows - mean) / spread x gamma + beta."""
-        slope = gamma * self.inverse
-        offset = beta - self.center * slope
+        slope, offset = backend.one_pass(_line_of)(
+            gamma, beta, self.center, self.inverse
+        )
         return self._by_column(_line, (self.centered,), slope, offset)
 
     def gradients(self, gamma: Any, gradient: Any) -> tuple[Any, Any, Any]:
         """The gradients of rows, gamma and beta."""
         of_beta = reductions.row_sum(gradient)
         along = reductions.row_sum(gradient * self.centered)
-        of_gamma = (along - self.center * of_beta) * self.inverse
-        slope = reductions.over_count(of_gamma, self.count) * self.inverse
-        offset = reductions.over_count(of_beta, self.count) - self.center * slope
-        steepness = gamma * (self.inverse * self.power)
+        of_gamma, slope, offset, steepness = backend.one_pass(_slopes)(
+            of_beta, along, gamma, self.center, self.inverse, self.power, self.count
+        )
         if self.mask is not None:
             line = _line(self.centered, slope, offset)
             line = ops.where(self.mask, line, ops.zeros_like(line))
@@ -252,8 +261,7 @@ class _Statistics:
         of_rows = self._by_column(_beside_line, given, slope, offset, steepness)
         return of_rows, of_gamma, of_beta
 
-    def _centered_and_squared(self, rows: Any) -> tuple[Any, Any]:
-        offset = -self.mean * self.power
+    def _centered_and_squared(self, rows: Any, offset: Any) -> tuple[Any, Any]:
         if self.mask is None:
             return self._by_column(_line_and_square, (rows,), self.power, offset)
         # What is masked may lie anywhere, and must not end as an infinity.
@@ -262,6 +270,50 @@ class _Statistics:
 
     def _by_column(self, rule: Any, rows: Any, *vectors: Any) -> Any:
         return wide.by_column(rule, rows, vectors, self.together)
+
+
+# Of vectors by channel: a loop of their own, since there are dozens of operations.
+
+
+def _mean_within(mean: Any, highest: Any, lowest: Any) -> Any:
+    # Rounding may leave the mean outside; inside, a constant has variance 0.
+    # Rounded for certain: the sums and the outputs must see the same mean.
+    return ops.clip(bits.rounded(mean), lowest, highest)
+
+
+def _to_one(epsilon: float, mean: Any, highest: Any, lowest: Any) -> tuple[Any, Any]:
+    power = _power(highest, lowest, mean, epsilon)
+    return power, -mean * power
+
+
+def _spread(
+    epsilon: float, center: Any, square: Any, power: Any
+) -> tuple[Any, Any, Any]:
+    root = ops.sqrt(ops.maximum(square - center * center, 0))
+    floor = ops.cast(math.sqrt(epsilon), root.dtype) * power
+    spread = norms.hypot(root, floor)
+    inverse = 1 / ops.where(spread == 0, ops.ones_like(spread), spread)
+    return inverse, root / power, center / power
+
+
+def _line_of(gamma: Any, beta: Any, center: Any, inverse: Any) -> tuple[Any, Any]:
+    slope = gamma * inverse
+    return slope, beta - center * slope
+
+
+def _slopes(
+    of_beta: Any,
+    along: Any,
+    gamma: Any,
+    center: Any,
+    inverse: Any,
+    power: Any,
+    count: Any,
+) -> tuple[Any, Any, Any, Any]:
+    of_gamma = (along - center * of_beta) * inverse
+    slope = reductions.over_count(of_gamma, count) * inverse
+    offset = reductions.over_count(of_beta, count) - center * slope
+    return of_gamma, slope, offset, gamma * (inverse * power)
 
 
 def _line(x: Any, slope: Any, offset: Any) -> Any:

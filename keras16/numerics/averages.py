@@ -36,21 +36,15 @@ def move(
         average: 16-bit tensor.
         fraction: int16 tensor of the same shape, 0 at the start.
         target: 16-bit tensor of the same shape.
-        increment: `towards(share)` or `root_towards(share)`. Called with (average,
-            residual, target), all scaled by one power of two that brings the larger
-            to about 1; returns what to add.
+        increment: `towards(share)`, `root_towards(share)` or `both_towards(share)`.
+            Called with (average, residual, target), all scaled by one power of two
+            that brings the larger to about 1; returns what to add.
         beyond: What the target was short of before it was rounded.
 
     Returns:
         The new (average, fraction).
     """
-    return _mover(increment)(average, fraction, target, beyond)
-
-
-@functools.cache
-def _mover(increment: Increment) -> Callable[..., tuple[Any, Any]]:
-    """`move` by one kind of increment, traced once for all averages of a length."""
-    return backend.module().traced_once(functools.partial(_moved, increment))
+    return backend.one_pass(_moved, increment)(average, fraction, target, beyond)
 
 
 def _moved(
@@ -84,6 +78,18 @@ def root_towards(share: float) -> Increment:
         # Not as root squared plus the gap: that cancels where the root falls fast.
         moved = ops.sqrt(root * root * (1 - share) + target * target * share)
         return gap / ops.maximum(moved + root, 2.0**-10)
+
+    return increment
+
+
+@functools.cache
+def both_towards(share: float) -> Increment:
+    """Of an average and, behind it, of one of squares: [2, ...]."""
+    rules = towards(share), root_towards(share)
+
+    def increment(*values):
+        rows = zip(*map(ops.unstack, values), strict=True)
+        return ops.stack([rule(*row) for rule, row in zip(rules, rows, strict=True)])
 
     return increment
 
