@@ -48,16 +48,30 @@ CASES = {
     "attention": ("MultiHeadAttention", {"num_heads": 4, "key_dim": 64}, (64, 64, 64)),
     "dense": ("Dense", {"units": 512}, (512, 512)),
     "gelu": ("Activation", {"activation": "gelu"}, (128, 64, 128)),
+    "relu": ("ReLU", {}, IMAGE),
+    "relu6": ("ReLU", {"max_value": 6.0}, IMAGE),
+    "maxima of 3x3, strides 2": ("MaxPooling2D", {"pool_size": 3, "strides": 2}, IMAGE),
+    "mean of an image": ("GlobalAveragePooling2D", {}, IMAGE),
+    "einsum": (
+        "EinsumDense",
+        {"equation": "bpi,id->bpd", "output_shape": (64, 64), "bias_axes": "pd"},
+        (64, 64, 512),
+    ),
+    "softmax": ("Softmax", {}, (64, 4, 64, 64)),
+    "dropout": ("Dropout", {"rate": 0.1}, IMAGE),
+    "sum of two": ("Add", {}, IMAGE),
+    "side by side": ("Concatenate", {}, IMAGE),
+    "zeros around": ("ZeroPadding2D", {}, IMAGE),
 }
+# Those that compute nothing: they move numbers, or name them anew.
+MOVING = {"Flatten", "Reshape", "Permute", "Cropping2D", "InputLayer"}
 
 
 def step_of(layer, shape, dtype, compiled):
     """A call that runs the layer forward and back once."""
     random = np.random.default_rng(0)
     x = tf.cast(tf.constant(random.normal(size=shape), "float32"), dtype)
-    given = (x, x) if isinstance(layer, keras.layers.MultiHeadAttention) else (x,)
-    training = {"training": True} if layer._call_has_training_arg else {}
-    value = layer(*given, **training)
+    value = called(layer, x)
     upstream = tf.cast(tf.constant(random.normal(size=value.shape), "float32"), dtype)
     weights = [weight.value for weight in layer.trainable_variables]
 
@@ -65,16 +79,27 @@ def step_of(layer, shape, dtype, compiled):
     def step(x, upstream):
         with tf.GradientTape() as tape:
             tape.watch(x)
-            value = layer(*((x,) * len(given)), **training)
+            value = called(layer, x)
         return [value, *tape.gradient(value, [x, *weights], upstream)]
 
     return lambda: step(x, upstream)
 
 
+def called(layer, x):
+    """The layer's value in training; of one that takes two tensors, of x twice."""
+    if isinstance(layer, keras.layers.MultiHeadAttention):
+        return layer(x, x, training=True)
+    if isinstance(layer, keras.layers.Add | keras.layers.Concatenate):
+        return layer([x, x])
+    return layer(x, **({"training": True} if layer._call_has_training_arg else {}))
+
+
 def built(name, dtype, compiled, own=True):
     """The step of a case: our layer, or Keras' own."""
     cls, settings, shape = CASES[name]
-    layer = getattr(layers if own else keras.layers, cls)(**settings, dtype=dtype)
+    # What has no twin in 16 bits is Keras' own.
+    home = layers if own and hasattr(layers, cls) else keras.layers
+    layer = getattr(home, cls)(**settings, dtype=dtype)
     with mock.patch.object(backend.module(), "compiles", lambda *_: compiled):
         step = step_of(layer, shape, dtype, compiled)
         step()

@@ -11,7 +11,7 @@ from keras import ops
 from keras16 import backend
 from keras16.errors import UserError
 from keras16.layers import _compiled
-from keras16.numerics import averages, bits, norms, reductions, wide
+from keras16.numerics import averages, bits, extremes, norms, reductions, wide
 
 
 @keras.saving.register_keras_serializable(package="keras16")
@@ -221,14 +221,14 @@ class _Statistics:
 
     def __init__(self, rows: Any, epsilon: float, mask: Any, together: int) -> None:
         self.mask, self.together, self.count = mask, together, _count(rows, mask)
-        highest, lowest = ops.max(rows, axis=0), ops.min(rows, axis=0)
+        highest, lowest = extremes.of_columns(rows)
         found = backend.one_pass(_mean_within)(
             reductions.row_mean(rows, mask), highest, lowest
         )
         self.mean = found
         if mask is not None:
             inside = ops.where(mask, rows, self.mean)
-            highest, lowest = ops.max(inside, axis=0), ops.min(inside, axis=0)
+            highest, lowest = extremes.of_columns(inside)
         self.power, offset = backend.one_pass(_to_one, epsilon)(
             self.mean, highest, lowest
         )

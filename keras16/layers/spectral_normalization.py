@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras16.numerics import bits, normalization
+from keras16.numerics import bits, extremes, normalization
 
 
 @keras.saving.register_keras_serializable(package="keras16")
@@ -25,7 +25,7 @@ class SpectralNormalization(keras.layers.SpectralNormalization):
             return super().normalized_weights()
         weights = ops.reshape(kernel, (-1, self.kernel_shape[-1]))
         # The largest weight is brought to about 1: so are the vectors' products.
-        scale = bits.scale_to_one(ops.max(ops.abs(weights)))
+        scale = bits.scale_to_one(extremes.magnitude(weights))
         weights = ops.stop_gradient(weights * scale)
         right = bits.read(self.vector_u)
         for _ in range(self.power_iterations):

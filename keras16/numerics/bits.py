@@ -99,13 +99,31 @@ def floor_cast(value: Any, dtype: str) -> np.ndarray:
 
 
 def order(x: Any) -> Any:
-    """Whole numbers that are ordered as the floats are, as int32.
+    """Whole numbers that are ordered as 16-bit floats are, as int32."""
+    return ops.cast(key(x), "int32")
 
-    The bits of floats, read as signed magnitudes, are.
+
+def key(x: Any) -> Any:
+    """Whole numbers that are ordered as 16-bit floats are, as int16; -0 counts as 0.
+
+    The bits of floats, read as signed magnitudes, are. NaN is beyond infinity.
     """
-    raw = as_bits(x)
-    magnitude = ops.bitwise_and(raw, 0x7FFF)
-    return ops.where(raw == magnitude, magnitude, -magnitude)
+    raw = reinterpreted(x, "int16")
+    size = magnitude(x)
+    return ops.where(raw == size, size, -size)
+
+
+def of_key(keys: Any, dtype: str) -> Any:
+    """The floats of a 16-bit dtype that have some keys."""
+    lowest = ops.cast(-0x8000, "int16")  # the sign alone
+    raw = ops.where(keys < 0, ops.bitwise_xor(-keys, lowest), keys)
+    return reinterpreted(raw, dtype)
+
+
+def magnitude(x: Any) -> Any:
+    """The bits of abs(x) as int16: ordered as the magnitudes are."""
+    raw = reinterpreted(x, "int16")
+    return ops.bitwise_and(raw, ops.cast(0x7FFF, "int16"))
 
 
 def biased_exponent(x: Any) -> Any:

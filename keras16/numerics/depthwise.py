@@ -25,7 +25,7 @@ import keras
 from keras import ops
 
 from keras16 import backend
-from keras16.numerics import bits, once, reductions
+from keras16.numerics import bits, extremes, once, reductions
 
 Pair = tuple[int, int]
 
@@ -373,11 +373,9 @@ def _room(x: Any, gradient: Any, highest: int) -> Any:
 def _exponent(x: Any) -> Any:
     """The exponent of a power of two above all elements, int32 scalar."""
     form = bits.format_of(x)
-    # As whole numbers, and image by image first: that is what XLA is fast at.
-    raw = bits.reinterpreted(x, "int16")
-    magnitude = ops.bitwise_and(raw, ops.cast(0x7FFF, "int16"))
-    largest = ops.cast(ops.max(ops.max(magnitude, axis=0)), "int32")
-    return ops.right_shift(largest, form.mantissa) - form.bias + 1
+    # Image by image first: that is what XLA is fast at.
+    largest = extremes.magnitude(extremes.magnitude(x, 0))
+    return bits.biased_exponent(largest) - form.bias + 1
 
 
 def _by_rows(x: Any, gradient: Any, shape: Any, window: Window) -> tuple[Any, Any]:

@@ -16,7 +16,7 @@ import keras
 from keras import ops
 
 from keras16 import backend
-from keras16.numerics import bits, norms, reductions
+from keras16.numerics import bits, extremes, norms, reductions
 
 # Log2 of the largest d: its square stays below the end of the format. The root of
 # epsilon is brought no higher than twice that, so that its inverse is normal.
@@ -60,27 +60,34 @@ def affine(rows: Any, gamma: Any, beta: Any) -> Any:
         gamma: [channels] of that dtype, or None for ones.
         beta: Likewise, or None for zeros.
     """
-    given = [bits.read(p) for p in (gamma, beta) if p is not None]
+    if gamma is not None:
+        given = (gamma,) if beta is None else (gamma, beta)
+        return _scaled(rows, *map(bits.read, given))
+    return rows if beta is None else _shifted(rows, bits.read(beta))
 
-    @ops.custom_gradient
-    def apply(rows, *parameters):
-        slope = parameters[0] if gamma is not None else None
-        outputs = rows if slope is None else rows * slope
-        if beta is not None:
-            outputs = outputs + parameters[-1]
 
-        def backward(*upstream):
-            gradient = keras.tree.flatten(upstream)[0]
-            result = [gradient if slope is None else gradient * slope]
-            if gamma is not None:
-                result.append(reductions.row_sum(gradient * rows))
-            if beta is not None:
-                result.append(reductions.row_sum(gradient))
-            return tuple(result)
+@ops.custom_gradient
+def _scaled(rows: Any, gamma: Any, *beta: Any) -> Any:
+    """Rows x gamma, plus beta where there is one."""
 
-        return outputs, backward
+    def backward(*upstream: Any) -> tuple[Any, ...]:
+        gradient = keras.tree.flatten(upstream)[0]
+        of_rows, along = backend.one_pass(_times_both)(gradient, gamma, rows)
+        of_beta = [reductions.row_sum(gradient) for _ in beta]
+        return of_rows, reductions.row_sum(along), *of_beta
 
-    return apply(rows, *given) if given else rows
+    return backend.one_pass(_line)(rows, gamma, *beta), backward
+
+
+@ops.custom_gradient
+def _shifted(rows: Any, beta: Any) -> Any:
+    """Rows + beta."""
+
+    def backward(*upstream: Any) -> tuple[Any, Any]:
+        gradient = keras.tree.flatten(upstream)[0]
+        return gradient, reductions.row_sum(gradient)
+
+    return rows + beta, backward
 
 
 def _differentiable(rule: _Rule, x: Any) -> Any:
@@ -114,8 +121,7 @@ class _Rule:
         The gradient is brought to about 1 before its means are taken.
         """
         outputs, unit, inverse, exponent = steps
-        highest, lowest = self._largest(gradient), self._smallest(gradient)
-        scale = bits.scale_to_one(ops.maximum(ops.abs(highest), ops.abs(lowest)))
+        scale = bits.scale_to_one(self._magnitude(gradient))
         gradient, along = backend.one_pass(_scaled_and_times)(gradient, scale, outputs)
         gradient = backend.one_pass(_less_times)(gradient, unit, self._mean(along))
         exponent = exponent - _exponent_of(scale)
@@ -128,11 +134,8 @@ class _Rule:
     def _mean(self, x: Any) -> Any:
         return reductions.mean(x, self.axes, keepdims=True)
 
-    def _largest(self, x: Any) -> Any:
-        return ops.max(x, axis=self.axes, keepdims=True)
-
-    def _smallest(self, x: Any) -> Any:
-        return ops.min(x, axis=self.axes, keepdims=True)
+    def _magnitude(self, x: Any) -> Any:
+        return extremes.magnitude(x, self.axes, keepdims=True)
 
     def _inverse(self, square: Any, exponent: Any) -> Any:
         """1 / sqrt(square + epsilon 4**exponent), or 0 for 0."""
@@ -151,7 +154,7 @@ class _Centered(_Rule):
         return unit, (unit, unit, inverse, exponent)
 
     def _standardized(self, x: Any) -> tuple[Any, Any, Any, Any]:
-        highest, lowest = self._largest(x), self._smallest(x)
+        highest, lowest = extremes.along(x, self.axes)
         scale = bits.scale_to_one(ops.maximum(ops.abs(highest), ops.abs(lowest)))
         # Rounded for certain: the sums and the outputs must see the same mean.
         mean = bits.rounded(self._mean(x * scale))
@@ -181,7 +184,7 @@ class _OverRootMeanSquare(_Rule):
     centered = False
 
     def forward(self, x: Any) -> tuple[Any, Any]:
-        scale = bits.scale_to_one(self._largest(ops.abs(x)))
+        scale = bits.scale_to_one(self._magnitude(x))
         zoom = _zoom(ops.ones_like(scale), scale, self.epsilon)
         # Rounded, or grappler multiplies the two powers first, which may overflow.
         scaled = bits.rounded(x * scale) * zoom
@@ -209,6 +212,14 @@ class _OverNorm(_OverRootMeanSquare):
 
 # Chains of element-wise operations, each one loop: a tensor is read as often as there
 # are chains, and not as there are operations.
+
+
+def _line(x: Any, slope: Any, *offset: Any) -> Any:
+    return sum(offset, x * slope)
+
+
+def _times_both(gradient: Any, slope: Any, x: Any) -> tuple[Any, Any]:
+    return gradient * slope, gradient * x
 
 
 def _centered_and_squared(x: Any, scale: Any, mean: Any, zoom: Any) -> tuple[Any, Any]:

@@ -17,7 +17,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras16.numerics import bits
+from keras16.numerics import bits, extremes
 
 _DIGITS = 4
 _DIGIT_BITS = 10
@@ -80,7 +80,7 @@ def _into_range(values: Any) -> Any:
     dtype = bits.name_of(values)
     if dtype == "float16":
         return ops.ones((), dtype=dtype)
-    largest = ops.max(ops.abs(values))
+    largest = extremes.magnitude(values)
     return bits.scale_to_one(largest) * ops.cast(2.0**-7, dtype)
 
 

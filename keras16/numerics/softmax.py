@@ -7,7 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras16.numerics import bits, reductions, rounding
+from keras16 import backend
+from keras16.numerics import bits, extremes, reductions, rounding
 
 
 def softmax(x: Any, axis: Any = -1) -> Any:
@@ -29,14 +30,12 @@ def softmax(x: Any, axis: Any = -1) -> Any:
 
     @ops.custom_gradient
     def normalize(rows):
-        top = _top(rows)
-        exponentials = _exponentials(rows, top)
-        is_top = bits.rounded(rows) == top
+        exponentials = backend.one_pass(_exponentials)(rows, _top(rows))
         total = _Total(exponentials)
 
         def backward(*upstream):
             gradient = keras.tree.flatten(upstream)[0]
-            return _softmax_gradient(gradient, exponentials, total, is_top)
+            return _softmax_gradient(gradient, exponentials, total)
 
         return total.divide(exponentials), backward
 
@@ -104,6 +103,10 @@ class _Total:
     def __init__(self, exponentials: Any) -> None:
         length = ops.shape(exponentials)[-1]
         self.exponent = reductions.exponent_of_count(length, spare=12)
+        self.power: Any = 1
+        if not isinstance(self.exponent, int) or self.exponent:
+            dtype = bits.name_of(exponentials)
+            self.power = reductions.small_power_of_two(self.exponent, dtype)
         self.sum = self.of(exponentials)
         self.sum = ops.where(self.sum == 0, ops.ones_like(self.sum), self.sum)
 
@@ -111,28 +114,51 @@ class _Total:
         """The sum of other rows, times the same power."""
         return reductions.weighted_last_axis_sum(rows, self.exponent)
 
-    def divide(self, rows: Any, times: int = 1) -> Any:
-        """Rows over the true sum, times a power of two."""
-        quotient = rows / (self.sum * (1 / times))
-        if isinstance(self.exponent, int) and not self.exponent:
-            return quotient
-        power = reductions.small_power_of_two(self.exponent, bits.name_of(rows))
-        return quotient * power
+    def divide(self, rows: Any) -> Any:
+        """Rows over the true sum."""
+        return backend.one_pass(_quotient)(rows, self.sum, self.power)
 
 
-def _softmax_gradient(
-    gradient: Any, exponentials: Any, total: _Total, is_top: Any
+def _softmax_gradient(gradient: Any, exponentials: Any, total: _Total) -> Any:
+    scale = bits.scale_to_one(extremes.magnitude(gradient, -1, keepdims=True))
+    keys = backend.one_pass(_keys_of_top)(gradient, scale, exponentials)
+    of_top = bits.of_key(ops.max(keys, axis=-1, keepdims=True), bits.name_of(scale))
+    less, along = backend.one_pass(_less_and_along)(
+        gradient, scale, of_top, exponentials
+    )
+    mean = total.of(along) / total.sum
+    return backend.one_pass(_pull)(
+        less, mean, scale, exponentials, total.sum, total.power
+    )
+
+
+# Chains of element-wise operations, each one loop.
+
+
+def _quotient(rows: Any, total: Any, power: Any) -> Any:
+    return rows / total * power
+
+
+def _keys_of_top(gradient: Any, scale: Any, exponentials: Any) -> Any:
+    """The scaled gradients in order, below any of them where it is not a top's."""
+    scaled = bits.rounded(gradient * scale)
+    return bits.key(ops.where(exponentials == 1, scaled, ops.full_like(scaled, -4)))
+
+
+def _less_and_along(
+    gradient: Any, scale: Any, of_top: Any, exponentials: Any
+) -> tuple[Any, Any]:
+    less = bits.rounded(gradient * scale) - of_top
+    return less, less * exponentials
+
+
+def _pull(
+    gradient: Any, mean: Any, scale: Any, exponentials: Any, total: Any, power: Any
 ) -> Any:
-    scale = bits.scale_to_one(ops.max(ops.abs(gradient), axis=-1, keepdims=True))
-    gradient = bits.rounded(gradient * scale)
-    # Below any gradient where it is not the top's.
-    of_top = ops.where(is_top, gradient, -4)
-    gradient = gradient - ops.max(of_top, axis=-1, keepdims=True)
-    mean = total.of(gradient * exponentials) / total.sum
     # Scaled back before the division, which may end among the subnormals; by 4 less,
     # since the difference may be 4 times the largest gradient.
     pull = bits.rounded(exponentials * (gradient - mean) * 0.25) / scale
-    return total.divide(pull, 4)
+    return _quotient(pull, total * 0.25, power)
 
 
 def _exponentials(rows: Any, top: Any) -> Any:
@@ -145,7 +171,7 @@ def _exponentials(rows: Any, top: Any) -> Any:
 
 def _top(rows: Any) -> Any:
     """The largest of each row, or 0 for a row of -inf alone."""
-    top = ops.max(rows, axis=-1, keepdims=True)
+    top, _ = extremes.along(rows, -1)
     return ops.where(ops.isinf(top), ops.zeros_like(top), top)
 
 
