@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from keras16.execution.pool import Event, Task
     from keras16.results import Record
 
+    from ._time_left import Position
+
 FOLDER = pathlib.Path("mlruns")
 STOPPING = b"\nkeras16: stopping; what is known so far is told. Again to abort.\n"
 
@@ -158,6 +160,9 @@ class OfMinutes:
     def __init__(self, metric: Metric, minutes: float) -> None:
         self.metric, self.over, self.failed = metric, 0, 0
         self.until = time.monotonic() + 60 * minutes
+
+    def moved(self, task: Task, position: Position) -> None:
+        """A run was begun, or went on: the time that is left is told by the clock."""
 
     def ended(self, task: Task, record: Record, seconds: float) -> None:
         """A run is over."""

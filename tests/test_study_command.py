@@ -146,7 +146,7 @@ def test_the_live_table_shows_the_runs_that_go_on(folder, capsys):
         Task(planned, Ledger(folder).entry(planned.run)) for planned in plan.runs()
     )
     counts = (
-        _study_progress.OfStudy(plan, [first, second], workers=1),
+        _study_progress.OfStudy(plan, [first, second], over=(), workers=1),
         compare.OfMinutes(Metric(), minutes=5.0),
     )
     for count in counts:
