@@ -172,9 +172,10 @@ class OfMinutes:
     def summary(self) -> str:
         """How far it is, in one line."""
         failed = f", {self.failed} failed" if self.failed else ""
+        from keras16.report.study.words import many
+
         left = _study_progress.duration(max(0.0, self.until - time.monotonic()))
-        runs = "1 run" if self.over == 1 else f"{self.over} runs"
-        return f"{runs}{failed}, {left} left"
+        return f"{many(self.over, 'run')}{failed}, {left} left"
 
     def outcome(self, record: Record) -> str:
         """What a run came to, judged by validation data."""
@@ -227,14 +228,14 @@ class Shown:
 def as_text(comparison: Comparison) -> str:
     """The table and the sentence."""
     from keras16.report import comparison as report
+    from keras16.report.study.words import many
 
     table = rendered(
         report.table(comparison), report.header(comparison.metric), width=140
     )
-    runs = sum(row.runs for row in comparison.rows)
-    told = (
-        f"{runs} runs of {comparison.epochs} epochs, {comparison.minutes:.1f} minutes."
-    )
+    runs = many(sum(row.runs for row in comparison.rows), "run")
+    epochs = many(comparison.epochs, "epoch")
+    told = f"{runs} of {epochs}, {comparison.minutes:.1f} minutes."
     return f"{table}\n{told}\n{comparison.verdict}"
 
 
