@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import click
 
+from keras16 import criterion
 from keras16.report import units
 
 from ._time_left import Position, TimeLeft
@@ -64,6 +65,7 @@ class OfStudy:
         over: Sequence[Record],
         workers: int,
     ) -> None:
+        self.metric = criterion.of_study(study)
         self.total = len(study.runs())
         self.over = self.total - len(tasks)
         self.failed = sum(record.status != "finished" for record in over)
@@ -88,8 +90,11 @@ class OfStudy:
 
     def outcome(self, record: Record) -> str:
         """What a run came to, in one line."""
-        accuracy = units.percent(record.test_accuracy)
-        return ended(record, f"{record.row}, {record.arm}", accuracy)
+        from keras16.report.comparison import value
+
+        judged = value(self.metric, self.metric.of(record))
+        own = "" if self.metric.is_accuracy else f"{self.metric.name} "
+        return ended(record, f"{record.row}, {record.arm}", f"{own}{judged}")
 
 
 class Silent:

@@ -31,7 +31,7 @@ from ._table import rendered
 
 if TYPE_CHECKING:
     from keras16.comparison import Comparison, Probe
-    from keras16.comparison.metric import Metric
+    from keras16.criterion import Metric
     from keras16.execution.pool import Event, Task
     from keras16.results import Record
 

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 import keras16
 from keras16 import cli
 from keras16.comparison import files, job, verdict
-from keras16.comparison.metric import Metric
 from keras16.comparison.probe import Probe
+from keras16.criterion import Metric
 from keras16.errors import UserError
 from keras16.execution import pool
 from keras16.results import Record

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from keras16 import cli
-from keras16.comparison.metric import Metric
+from keras16.criterion import Metric
 from keras16.execution import worker
 from keras16.execution.ledger import Ledger, named
 from keras16.execution.pool import Event, Task
@@ -128,7 +128,7 @@ def test_the_list_has_every_study_and_each_loads():
             "--tracking-uri reports all runs that it holds: leave out --models",
         ),
         (("run", "empty.py"), "empty.py has no STUDY"),
-        (("run", "loss.py"), "study own has a run with a loss of its own"),
+        (("run", "loss.py"), "give a margin, in the units of loss"),
     ],
 )
 def test_bad_input_is_told_in_one_line(folder, arguments, message):

@@ -13,9 +13,9 @@ from typing import Any, Protocol
 from keras16 import objective
 from keras16 import precision as precisions_table
 from keras16.comparison import files
-from keras16.comparison.metric import chosen, margin_of
 from keras16.comparison.probe import Probe, probe
 from keras16.comparison.verdict import BASELINE, Comparison, compared
+from keras16.criterion import chosen, margin_of
 from keras16.errors import UserError
 from keras16.execution import identity, pool
 from keras16.execution.ledger import Ledger
@@ -211,6 +211,7 @@ class Job:
             arms=tuple(Arm(name=p, fields={"precision": p}) for p in tried),
             seeds=MOST_SEEDS,
             margin=self.margin,
+            better="higher" if self.metric.higher_is_better else "lower",
         )
 
     def _seeds(self) -> Iterator[list[Planned]]:

@@ -6,8 +6,8 @@ import dataclasses
 import statistics
 from collections.abc import Sequence
 
-from keras16.comparison.metric import Metric
 from keras16.comparison.probe import Probe
+from keras16.criterion import Metric
 from keras16.results import Record
 from keras16.statistics import equivalence, pairs
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from keras16.comparison import Comparison, Probe
-from keras16.comparison.metric import Metric
 from keras16.comparison.verdict import speed
+from keras16.criterion import Metric
 from keras16.report import units
 from keras16.statistics.pairs import Difference
 
