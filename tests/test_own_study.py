@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import pathlib
 import re
 import time
 
@@ -34,6 +35,7 @@ def square(y, p):
 def worst(y, p):
     return keras.ops.max(keras.ops.abs(y - p), axis=-1)
 """
+README = pathlib.Path(__file__).parents[1] / "README.md"
 FIGURE = "-accuracy.svg"
 STUDY = """
 from keras16.study import Arm, Claim, Row, Run, Study
@@ -321,3 +323,11 @@ def test_the_size_of_a_net_is_that_of_its_targets(folder):
     fields = Run(model="parts.py:build", dataset="line.npz", loss="mse").fields()
     with fresh():
         assert sizes.counts([fields]) == {"counts": [4 * 2 + 2]}
+
+
+def test_the_study_in_the_readme_can_be_run(folder):
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.S)
+    (text,) = [block for block in blocks if "STUDY = Study(" in block]
+    (folder / "mine.py").write_text(text)
+    found = study("status", "mine.py")
+    assert found.output.startswith("mine: 20 runs: 0 finished"), found.output
