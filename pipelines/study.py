@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import pathlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from keras16.errors import UserError
 
 from . import _recipes
 from ._options import Several, json_option, tracking_uri_option
@@ -14,6 +17,7 @@ from ._quiet import results_only
 from ._stopping import StopOnSignal
 
 if TYPE_CHECKING:
+    from keras16.results import Record
     from keras16.study import Study
 
 FOLDER = pathlib.Path("mlruns")
@@ -239,6 +243,7 @@ def report_command(
         records = results.read_csv(source)
     else:
         records = from_ledger(study, _as_last_run(study, scale))
+    _refuse_nothing(study, records, source or tracking_uri)
     folder = output or FOLDER / "studies" / study.name
     with results_only():
         paths = written(study, records, folder)
@@ -247,6 +252,23 @@ def report_command(
         return
     click.echo("\n".join(report.lines(study, records)))
     click.echo("Written: " + ", ".join(str(path) for path in paths))
+
+
+def _refuse_nothing(
+    study: Study, records: Sequence[Record], source: pathlib.Path | str | None
+) -> None:
+    """A report of no run would overwrite another, and say nothing."""
+    if any(record.study == study.name for record in records):
+        return
+    others = ", ".join(sorted({record.study for record in records}))
+    if others:
+        raise UserError(
+            f"{source} holds the runs of {others}, and none of {study.name}."
+        )
+    raise UserError(
+        f"no run of study {study.name} is over {f'in {source}' if source else 'here'}: "
+        f"`keras16 study run {study.file or study.name}` trains them."
+    )
 
 
 def _refuse_scale(scale: dict[str, Any], source: str) -> None:

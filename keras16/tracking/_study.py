@@ -324,9 +324,11 @@ def records(name: str, uri: str) -> tuple[Record, ...]:
     """
     from mlflow import MlflowClient
 
+    file = database_file(uri)
+    if file is not None and not file.is_file():
+        raise UserError(f"there is no MLflow store {without_password(uri)}.")
     try:
         with _client.manners(_client.IMPATIENT):
-            _client.create_database(uri)
             client = MlflowClient(uri, registry_uri=uri)
             experiment = client.get_experiment_by_name(name)
             if experiment is None:
