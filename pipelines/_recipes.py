@@ -36,7 +36,8 @@ def load(name: str) -> Study:
     if name not in names():
         near = difflib.get_close_matches(name, names(), n=1)
         hint = f"did you mean {near[0]!r}? There" if near else "there"
-        raise UserError(f"no study {name!r}: {hint} are {', '.join(names())}.")
+        known = ", ".join(names())
+        raise UserError(f"no study {name!r}: {hint} are {known}, and any FILE.py.")
     return importlib.import_module(f"{__package__}.studies.{name}").STUDY
 
 

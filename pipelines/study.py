@@ -75,7 +75,8 @@ def command() -> None:
 
     A study is a table of trainings: rows (a net, an optimizer) by arms (precisions) by
     seeds. Each runs in a process of its own; what is over is never run again, and what
-    was interrupted goes on after its last epoch.
+    was interrupted goes on after its last epoch. NAME is one of `keras16 study list`,
+    or a FILE.py of your own with a STUDY; paths in it start where the command is given.
 
     \b
     Example:
@@ -124,7 +125,11 @@ def _described(study: Study) -> dict[str, Any]:
     show_default=True,
     help="Runs side by side. More than one spoils the epoch times.",
 )
-@click.option("--keep-models", is_flag=True, help="Save the trained models.")
+@click.option(
+    "--keep-models",
+    is_flag=True,
+    help="Save the trained models, model.keras in each run's folder of mlruns/runs.",
+)
 @click.option(
     "--retry-failed", is_flag=True, help="Train again what diverged or crashed."
 )
@@ -140,6 +145,8 @@ def run_command(
     **options: Any,
 ) -> None:
     """Trains the runs of a study that are not over yet, then reports.
+
+    NAME is one of `keras16 study list`, or a FILE.py of your own.
 
     Everything is kept in mlruns/: what each run came to in mlruns/runs, the report in
     mlruns/studies/NAME, and the MLflow records. Kill it at any moment and run it again:

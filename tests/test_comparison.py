@@ -111,7 +111,7 @@ def test_a_single_failure_is_reason_enough():
 def test_few_pairs_settle_nothing():
     found = judged(records(pairs=1))
     assert found.best.precision == "32"
-    assert "16 (1.5 times as fast) is not settled after 1 pairs" in found.verdict
+    assert "16 (1.5 times as fast) is not settled after 1 pair of" in found.verdict
     assert judged([]).best is None
     assert "give more --minutes" in judged([]).verdict
 

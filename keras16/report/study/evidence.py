@@ -211,7 +211,7 @@ def _failed(judged: Judgement) -> str:
 def _ratios(timed: Sequence[Contrast]) -> str:
     """Each row's ratio of times, or of many rows the ends."""
     if not timed:
-        return "No pair was timed on one machine."
+        return "No pair was timed: that takes one machine, and two epochs a run."
     ordered = sorted(timed, key=lambda row: row.ratio.median if row.ratio else 0.0)
     shown = ordered if len(ordered) <= MOST_ROWS else (ordered[0], ordered[-1])
     values = [f"{row.row} {words.ratio(row.ratio)}" for row in shown]
