@@ -13,21 +13,24 @@ if TYPE_CHECKING:
     from keras16.study import Planned
 
 
+# A run takes at most so many times what its epochs take, for validation and test, and
+# so long for imports and data: of 183 in docs/results, on two busy cores with sleeps, 6
+# took longer.
+BESIDE, START_SECONDS = 1.5, 30.0
+
+
 @dataclasses.dataclass
 class Position:
     """Where a run is.
 
     Attributes:
         epochs: Of the whole run.
-        first: Those that were over when it began; more than 0 where it went on from
-            a checkpoint.
         epoch: Those that are over.
         step: Of the epoch in hand, those that are done.
         steps: Of an epoch; 0 before it is known.
     """
 
     epochs: int
-    first: int | None = None
     epoch: int = 0
     step: int = 0
     steps: int = 0
@@ -38,7 +41,6 @@ class Position:
             self.steps = event.values["steps"]
         if event.kind in ("stepped", "epoch"):
             in_hand = event.values["epoch"] - 1
-            self.first = in_hand if self.first is None else self.first
             self.epoch = in_hand + (event.kind == "epoch")
             self.step = event.values.get("step", 0)
 
@@ -47,11 +49,6 @@ class Position:
         """Of the whole run, that is done."""
         part = self.step / self.steps if self.steps else 0.0
         return min((self.epoch + part) / self.epochs, 1.0)
-
-    @property
-    def share_here(self) -> float:
-        """Of the whole run, what this process has to do."""
-        return 1 - (self.first or 0) / self.epochs
 
 
 class TimeLeft:
@@ -78,7 +75,7 @@ class TimeLeft:
         for record in over:
             if record.status == "finished" and record.wall_seconds > 0:
                 key = record.row, record.arm, record.run.precision
-                self._learn(key, record.wall_seconds)
+                self._learn(key, of_whole(record, record.wall_seconds))
 
     def moved(self, task: Task, position: Position) -> None:
         """A run went on."""
@@ -89,10 +86,11 @@ class TimeLeft:
         position = self.left.pop(task)
         if record.status != "finished":
             self._of_failed.append(seconds)
-        elif position and position.steps:
-            self._learn(_key(task.planned), seconds / position.share_here)
-        else:  # another process had it, and this one waited
-            self._learn(_key(task.planned), record.wall_seconds)
+        else:
+            # Where it told nothing, another process had it and this one waited.
+            told = position is not None and position.steps
+            spent = seconds if told else record.wall_seconds
+            self._learn(_key(task.planned), of_whole(record, spent))
 
     def seconds(self) -> float | None:
         """From now on; None before a run has ended, and where none is left."""
@@ -116,6 +114,24 @@ class TimeLeft:
         known = (self._seconds.get(kind) for kind in _kinds(*key))
         found = next(filter(None, known), None)
         return statistics.median(found) if found else otherwise
+
+
+def of_whole(record: Record, seconds: float) -> float:
+    """What a run like this one takes from its beginning to its end.
+
+    Its epochs tell, whatever else happened to it: one that went on from a checkpoint
+    took less, and one that sat through the machine's sleep more.
+
+    Args:
+        record: Of a run that finished.
+        seconds: That it took.
+    """
+    first = (record.compile_seconds or 0.0) + (record.first_epoch_seconds or 0.0)
+    others = max(len(record.epochs) - 1, 0) * (record.median_epoch_seconds or 0.0)
+    trained = first + others
+    if not trained:
+        return seconds
+    return min(max(seconds, trained), BESIDE * trained + START_SECONDS)
 
 
 def _key(planned: Planned) -> tuple[str, str, str]:

@@ -8,13 +8,13 @@ import synthetic
 from keras16.execution.ledger import Ledger
 from keras16.execution.pool import Event, Task
 from pipelines import _study_progress
-from pipelines._time_left import TimeLeft
+from pipelines._time_left import TimeLeft, of_whole
 
 SECONDS = {"16": 100.0, "32": 40.0, "mixed": 215.0}
 PLAN = synthetic.study(rows=2, arms=tuple(SECONDS), seeds=3)
 RECORDS = {
     (one.row, one.arm, one.pair): dataclasses.replace(
-        one, wall_seconds=SECONDS[one.arm]
+        one, wall_seconds=SECONDS[one.arm], median_epoch_seconds=None
     )
     for one in synthetic.records(PLAN)
 }
@@ -77,7 +77,9 @@ def test_an_arm_goes_before_its_precision(tmp_path):
     ledger, seconds = Ledger(tmp_path), {"16, stock": 10.0, "16, ours": 90.0}
     tasks = [Task(planned, ledger.entry(planned.run)) for planned in plan.runs()]
     over = [
-        dataclasses.replace(one, wall_seconds=seconds[one.arm])
+        dataclasses.replace(
+            one, wall_seconds=seconds[one.arm], median_epoch_seconds=None
+        )
         for one in synthetic.records(plan)
         if one.pair == 0 and one.arm in seconds
     ]
@@ -153,8 +155,28 @@ def test_a_run_that_goes_on_from_a_checkpoint_is_taken_for_a_whole_one(
     shown.tell("begun", first, 0.0)
     shown.tell("started", first, 5.0, steps=10)
     shown.tell("stepped", first, 6.0, epoch=5, step=2)  # 4 of 6 were over
-    shown.tell("ended", first, 60.0, record(first, wall_seconds=52.0))
-    assert shown.seconds() == pytest.approx(180)
+    times = {"first_epoch_seconds": 35.0, "median_epoch_seconds": 29.0}
+    shown.tell("ended", first, 66.0, record(first, wall_seconds=52.0, **times))
+    assert shown.seconds() == pytest.approx(35 + 5 * 29)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (215.0, 215.0),  # as it went
+        (70.0, 190.0),  # it went on from a checkpoint
+        (1600.0, 315.0),  # the machine slept between two epochs
+    ],
+)
+def test_the_epochs_of_a_run_tell_what_the_whole_takes(seconds, expected):
+    found = dataclasses.replace(
+        next(iter(RECORDS.values())),
+        compile_seconds=10.0,
+        first_epoch_seconds=30.0,
+        median_epoch_seconds=30.0,
+    )
+    assert len(found.epochs) == 6
+    assert of_whole(found, seconds) == expected
 
 
 def test_a_run_that_another_process_finished_tells_its_own_time(tasks, monkeypatch):
