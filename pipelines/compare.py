@@ -217,6 +217,9 @@ class Shown:
         if not self.quiet:
             table = rendered(report.probed(probes), report.PROBED, width=120)
             click.echo(table, err=True)
+            for one in probes:
+                if one.problem:
+                    say(f"{one.precision} could not be tried: {one.problem}.")
         shown = _study_progress.display(self.count, self.quiet)
         self._display = self._open.enter_context(shown)
 
