@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
+import os
+import pathlib
 import pkgutil
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +16,9 @@ import click
 from keras16 import __version__
 from keras16.errors import UserError
 
+# What the file system has against a folder or file of the user's. Other errors of the
+# system are ours, and keep their traceback.
+REFUSALS = (FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 
 
@@ -68,8 +73,21 @@ def one_line_errors() -> Iterator[None]:
         raise OneLineError(usage_line(error)) from error
     except UserError as error:
         raise OneLineError(str(error)) from error
+    except REFUSALS as error:
+        raise OneLineError(refusal(error)) from error
     except KeyboardInterrupt as error:
         raise OneLineError("interrupted.", INTERRUPTED) from error
+
+
+def refusal(error: OSError) -> str:
+    """What is wrong with a path, or with one of the folders that it leads through."""
+    if error.filename is None:
+        return f"{error}."
+    path = pathlib.Path(os.fsdecode(error.filename))
+    for folder in reversed(path.parents):
+        if folder.is_file():
+            return f"{folder} is a file, and a folder is wanted there: move it."
+    return f"{path} can't be used: {error.strerror}."
 
 
 def usage_line(error: click.UsageError) -> str:

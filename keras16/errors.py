@@ -1,4 +1,4 @@
-"""The two ways in which a command ends early, both told in one line."""
+"""The ways in which a command ends early, all told in one line."""
 
 from __future__ import annotations
 
@@ -9,6 +9,19 @@ class UserError(ValueError):
     The command line prints it as one line and exits with 2; nothing prints a
     traceback. Library users may catch it as a `ValueError`.
     """
+
+
+class NoSixteenBits(UserError):
+    """A layer that has no 16-bit form as it was asked for.
+
+    Attributes:
+        told: What is wrong and what to do, for a model that was given as a whole: its
+            layers have no dtype of their own there.
+    """
+
+    def __init__(self, told: str) -> None:
+        super().__init__(f"{told}, or give the layer dtype='float32', which is wide.")
+        self.told = f"{told}."
 
 
 class PrecisionError(UserError):

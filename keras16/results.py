@@ -146,6 +146,12 @@ MEASURED = (
 )
 _NESTED = ("run", "fingerprint", "epochs")
 _KEY = ("row", "arm", "pair")
+# Fields that files of before do not have.
+_LATER = {
+    Run: ("loss", "metric"),
+    Epoch: ("metric", "val_metric"),
+    Record: ("test_metric", "val_metric"),
+}
 
 
 def to_dict(record: Record) -> dict[str, Any]:
@@ -181,19 +187,53 @@ def read_csv(path: pathlib.Path) -> tuple[Record, ...]:
     Raises:
         UserError: The files are missing or not of this kind.
     """
-    epochs: dict[tuple[str, ...], list[Epoch]] = {}
     try:
-        for line in _read(epochs_file(path)):
-            key = tuple(line[name] for name in _KEY)
-            epochs.setdefault(key, []).append(Epoch(**_typed(Epoch, line)))
-        return tuple(_record(line, epochs) for line in _read(path))
+        lines = _read(path, _columns())
+        epochs = _epochs(_read_epochs(path))
+        records = tuple(_record(line, epochs) for line in lines)
+        _check_packed(records)
+        return records
     except UserError:
         raise
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, csv.Error, zlib.error) as error:
         raise UserError(
             f"{path} is no file of a study's runs ({error!r}): give one that "
             "`keras16 study report` wrote."
         ) from error
+
+
+def _names(kind: type) -> list[str]:
+    """The fields that a file has had from the first on."""
+    names = [field.name for field in dataclasses.fields(kind)]
+    return [name for name in names if name not in _LATER[kind]]
+
+
+def _columns() -> tuple[str, ...]:
+    """Without one of them a record would silently be another one."""
+    own = (name for name in _names(Record) if name not in _NESTED)
+    return (*own, *(f"run.{name}" for name in _names(Run)))
+
+
+def _read_epochs(path: pathlib.Path) -> list[dict[str, str]]:
+    file = epochs_file(path)
+    if not file.exists():
+        raise UserError(f"{file} is missing: put it beside {path}.")
+    return _read(file, (*_KEY, *_names(Epoch)))
+
+
+def _epochs(lines: Iterable[Mapping[str, str]]) -> dict[tuple[str, ...], list[Epoch]]:
+    """Each run's, by the names in `_KEY`."""
+    found: dict[tuple[str, ...], list[Epoch]] = {}
+    for line in lines:
+        key = tuple(line[name] for name in _KEY)
+        found.setdefault(key, []).append(Epoch(**_typed(Epoch, line)))
+    return found
+
+
+def _check_packed(records: Iterable[Record]) -> None:
+    for record in records:
+        if record.correct:
+            unpacked(record.correct)
 
 
 def _record(
@@ -260,9 +300,19 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _read(path: pathlib.Path) -> list[dict[str, str]]:
+def _read(path: pathlib.Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """The lines of a file that has these columns; a file of no lines may have none."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            lines = list(reader)
     except OSError as error:
         raise UserError(f"{path} can't be read: {error.strerror}.") from error
+    there = reader.fieldnames or ()
+    missing = [name for name in columns if name not in there] if lines else []
+    if missing:
+        raise UserError(
+            f"{path} is no file of a study's runs (it has no column {missing[0]!r}): "
+            "give one that `keras16 study report` wrote."
+        )
+    return lines

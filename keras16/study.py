@@ -101,8 +101,8 @@ class Published:
     """What a paper printed of one net at one precision.
 
     Attributes:
-        accuracy: Mean test accuracy, in [0, 1].
-        deviation: Its standard deviation, in [0, 1].
+        accuracy: Mean test accuracy, in [0, 1]; or the mean of the study's own metric.
+        deviation: Its standard deviation.
         seconds: Of the whole training; None where the paper tells none.
     """
 
@@ -149,8 +149,9 @@ class Claim:
     Attributes:
         text: In our words, one sentence.
         source: Where it is asserted, such as "arXiv 2305.10947".
-        kind: "equivalent" or "superior" in accuracy, "faster" in epoch time,
-            "smaller" in weight bytes, "stable" (no run diverges).
+        kind: "equivalent" or "superior" in accuracy or in the study's own metric,
+            "faster" in epoch time, "smaller" in weight bytes, "stable" (no run
+            diverges).
         arm: The arm that it is about.
         against: The arm that it is compared with.
         bound: "faster": the least ratio of epoch times (`against` to `arm`);
@@ -198,9 +199,13 @@ class Study:
         seeds: Trainings of every row and arm.
         baseline: The arm that the others are compared with.
         control: An arm at the baseline's precision with other seeds; "" without one.
-        margin: Accuracies that differ by less, in [0, 1], count as equal. Fixed
-            before the runs.
+        margin: Metrics that differ by less count as equal; in the metric's units.
+            Fixed before the runs. None: 0.005 of one in [0, 1], such as accuracy;
+            any other needs one.
+        better: Whether a "higher" or a "lower" metric is better; None where Keras'
+            name of it tells.
         claims: That it tests.
+        file: Of the user's own, as the command line has it; "" of keras16's.
     """
 
     name: str
@@ -212,8 +217,10 @@ class Study:
     seeds: int = 10
     baseline: str = "32"
     control: str = ""
-    margin: float = 0.005
+    margin: float | None = None
+    better: str | None = None
     claims: tuple[Claim, ...] = ()
+    file: str = ""
 
     def runs(self) -> tuple[Planned, ...]:
         """All trainings; whatever was done first is balanced over rows and arms.

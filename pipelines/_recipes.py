@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import importlib
 import pathlib
@@ -35,7 +36,8 @@ def load(name: str) -> Study:
     if name not in names():
         near = difflib.get_close_matches(name, names(), n=1)
         hint = f"did you mean {near[0]!r}? There" if near else "there"
-        raise UserError(f"no study {name!r}: {hint} are {', '.join(names())}.")
+        known = ", ".join(names())
+        raise UserError(f"no study {name!r}: {hint} are {known}, and any FILE.py.")
     return importlib.import_module(f"{__package__}.studies.{name}").STUDY
 
 
@@ -47,9 +49,12 @@ def _own(path: str) -> Study:
     study = getattr(found, "STUDY", None)
     if not isinstance(study, Study):
         raise UserError(f"{path} has no STUDY: give it one of keras16.study.Study.")
-    if any(planned.run.loss for planned in study.runs()):
+    if study.name in names():
         raise UserError(
-            f"study {study.name} has a run with a loss of its own: studies are judged "
-            "by accuracy. `keras16 compare` takes one."
+            f"{path}: {study.name} is a study of keras16's own: give yours another "
+            "name."
         )
-    return study
+    from ._study_check import check
+
+    check(study)
+    return dataclasses.replace(study, file=path)

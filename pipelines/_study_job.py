@@ -92,8 +92,9 @@ class Job:
         from keras16 import tracking
 
         with tracking.study(self.study, self.store) as self.tracked:
-            self.tracked.sync(self._over_so_far())
-            count = _study_progress.OfStudy(self.study, self.tasks, self.workers)
+            over = self._over_so_far()
+            self.tracked.sync(over)
+            count = _study_progress.OfStudy(self.study, self.tasks, over, self.workers)
             with _study_progress.display(count, self.quiet) as shown:
                 for event in pool.train(
                     self.tasks,

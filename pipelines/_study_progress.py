@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import sys
 import time
 from collections.abc import Sequence
@@ -10,7 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import click
 
+from keras16 import criterion
 from keras16.report import units
+
+from ._time_left import Position, TimeLeft
 
 if TYPE_CHECKING:
     from keras16.execution.pool import Event, Task
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 class Count(Protocol):
     """What is told of runs, whichever command trains them."""
+
+    def moved(self, task: Task, position: Position) -> None:
+        """A run was begun, or went on."""
 
     def ended(self, task: Task, record: Record, seconds: float) -> None:
         """A run is over, after so many seconds."""
@@ -49,42 +54,47 @@ class OfStudy:
     Args:
         study: As it is run.
         tasks: Those that are to be trained.
+        over: What its other runs came to.
         workers: Runs side by side.
     """
 
-    def __init__(self, study: Study, tasks: Sequence[Task], workers: int) -> None:
-        self.total, self.workers = len(study.runs()), workers
+    def __init__(
+        self,
+        study: Study,
+        tasks: Sequence[Task],
+        over: Sequence[Record],
+        workers: int,
+    ) -> None:
+        self.metric = criterion.of_study(study)
+        self.total = len(study.runs())
         self.over = self.total - len(tasks)
-        self.failed = 0
-        self.left = {task: task.planned.row for task in tasks}
-        self.seconds: dict[str, list[float]] = {}
+        self.failed = sum(record.status != "finished" for record in over)
+        self.time_left = TimeLeft(tasks, over, workers)
+
+    def moved(self, task: Task, position: Position) -> None:
+        """A run was begun, or went on."""
+        self.time_left.moved(task, position)
 
     def ended(self, task: Task, record: Record, seconds: float) -> None:
         """A run is over."""
         self.over += 1
         self.failed += record.status != "finished"
-        self.seconds.setdefault(self.left.pop(task), []).append(seconds)
-
-    def seconds_left(self) -> float | None:
-        """By the mean of the runs so far, row by row; None before the first ended."""
-        if not self.seconds:
-            return None
-        means = {row: statistics.fmean(found) for row, found in self.seconds.items()}
-        usual = statistics.fmean(means.values())
-        work = sum(means.get(row, usual) for row in self.left.values())
-        return work / self.workers
+        self.time_left.ended(task, record, seconds)
 
     def summary(self) -> str:
         """How far the study is, in one line."""
         failed = f", {self.failed} failed" if self.failed else ""
-        left = self.seconds_left()
+        left = self.time_left.seconds()
         time_left = f", about {duration(left)} left" if left else ""
         return f"{self.over} of {self.total} runs{failed}{time_left}"
 
     def outcome(self, record: Record) -> str:
         """What a run came to, in one line."""
-        accuracy = units.percent(record.test_accuracy)
-        return ended(record, f"{record.row}, {record.arm}", accuracy)
+        from keras16.report.comparison import value
+
+        judged = value(self.metric, self.metric.of(record))
+        own = "" if self.metric.is_accuracy else f"{self.metric.name} "
+        return ended(record, f"{record.row}, {record.arm}", f"{own}{judged}")
 
 
 class Silent:
@@ -93,6 +103,7 @@ class Silent:
     def __init__(self, count: Count) -> None:
         self.count = count
         self.began: dict[Task, float] = {}
+        self.running: dict[Task, Position] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -102,11 +113,21 @@ class Silent:
 
     def happened(self, event: Event, record: Record | None) -> None:
         """Something happened to a run; `record` is what it came to, at its end."""
-        if event.kind == "begun":
-            self.began[event.task] = time.monotonic()
+        self._move(event)
         if record is not None:
             spent = time.monotonic() - self.began[event.task]
             self.count.ended(event.task, record, spent)
+
+    def _move(self, event: Event) -> None:
+        task = event.task
+        if event.kind in ("ended", "stopped"):
+            self.running.pop(task, None)
+            return
+        if event.kind == "begun":
+            self.began[task] = time.monotonic()
+            self.running[task] = Position(task.planned.run.epochs)
+        self.running[task].happened(event)
+        self.count.moved(task, self.running[task])
 
 
 class Lines(Silent):
@@ -128,7 +149,6 @@ class Live(Silent):
         from rich.live import Live as RichLive
 
         super().__init__(count)
-        self.rows: dict[Task, dict[str, Any]] = {}
         self.live = RichLive(
             console=Console(stderr=True),
             get_renderable=self._table,
@@ -146,12 +166,6 @@ class Live(Silent):
     def happened(self, event: Event, record: Record | None) -> None:
         """Changes the table; leaves a line above it for each run that ends."""
         super().happened(event, record)
-        if event.kind == "begun":
-            self.rows[event.task] = {"epoch": 0, "step": 0, "steps": 0}
-        elif event.kind in ("ended", "stopped"):
-            self.rows.pop(event.task, None)
-        else:
-            self.rows[event.task] |= _position(event)
         if record is not None:
             line = self.count.outcome(record)
             self.live.console.print(line, highlight=False, markup=False)
@@ -164,28 +178,16 @@ class Live(Silent):
         table = Table(box=box.SIMPLE, show_edge=False, caption=self.count.summary())
         for title in ("row", "arm", "seed", "epoch", "", "spent"):
             table.add_column(title)
-        for task, at in list(self.rows.items()):
-            run = task.planned.run
-            whole = run.epochs * max(at["steps"], 1)
-            done = at["epoch"] * max(at["steps"], 1) + at["step"]
+        for task, at in list(self.running.items()):
             table.add_row(
                 task.planned.row,
                 task.planned.arm,
                 str(task.planned.seed),
-                f"{min(at['epoch'] + 1, run.epochs)}/{run.epochs}",
-                ProgressBar(whole, done, width=30),
+                f"{min(at.epoch + 1, at.epochs)}/{at.epochs}",
+                ProgressBar(1.0, at.share, width=30),
                 duration(time.monotonic() - self.began[task]),
             )
         return table
-
-
-def _position(event: Event) -> dict[str, int]:
-    """Epochs that are over, and steps of the one in hand."""
-    if event.kind == "started":
-        return {"steps": event.values["steps"]}
-    if event.kind == "epoch":
-        return {"epoch": event.values["epoch"], "step": 0}
-    return {"epoch": event.values["epoch"] - 1, "step": event.values["step"]}
 
 
 def ended(record: Record, name: str, judged: str) -> str:

@@ -31,9 +31,11 @@ from ._table import rendered
 
 if TYPE_CHECKING:
     from keras16.comparison import Comparison, Probe
-    from keras16.comparison.metric import Metric
+    from keras16.criterion import Metric
     from keras16.execution.pool import Event, Task
     from keras16.results import Record
+
+    from ._time_left import Position
 
 FOLDER = pathlib.Path("mlruns")
 STOPPING = b"\nkeras16: stopping; what is known so far is told. Again to abort.\n"
@@ -159,6 +161,9 @@ class OfMinutes:
         self.metric, self.over, self.failed = metric, 0, 0
         self.until = time.monotonic() + 60 * minutes
 
+    def moved(self, task: Task, position: Position) -> None:
+        """A run was begun, or went on: the time that is left is told by the clock."""
+
     def ended(self, task: Task, record: Record, seconds: float) -> None:
         """A run is over."""
         self.over += 1
@@ -167,9 +172,10 @@ class OfMinutes:
     def summary(self) -> str:
         """How far it is, in one line."""
         failed = f", {self.failed} failed" if self.failed else ""
+        from keras16.report.study.words import many
+
         left = _study_progress.duration(max(0.0, self.until - time.monotonic()))
-        runs = "1 run" if self.over == 1 else f"{self.over} runs"
-        return f"{runs}{failed}, {left} left"
+        return f"{many(self.over, 'run')}{failed}, {left} left"
 
     def outcome(self, record: Record) -> str:
         """What a run came to, judged by validation data."""
@@ -211,6 +217,9 @@ class Shown:
         if not self.quiet:
             table = rendered(report.probed(probes), report.PROBED, width=120)
             click.echo(table, err=True)
+            for one in probes:
+                if one.problem:
+                    say(f"{one.precision} could not be tried: {one.problem}.")
         shown = _study_progress.display(self.count, self.quiet)
         self._display = self._open.enter_context(shown)
 
@@ -222,14 +231,14 @@ class Shown:
 def as_text(comparison: Comparison) -> str:
     """The table and the sentence."""
     from keras16.report import comparison as report
+    from keras16.report.study.words import many
 
     table = rendered(
         report.table(comparison), report.header(comparison.metric), width=140
     )
-    runs = sum(row.runs for row in comparison.rows)
-    told = (
-        f"{runs} runs of {comparison.epochs} epochs, {comparison.minutes:.1f} minutes."
-    )
+    runs = many(sum(row.runs for row in comparison.rows), "run")
+    epochs = many(comparison.epochs, "epoch")
+    told = f"{runs} of {epochs}, {comparison.minutes:.1f} minutes."
     return f"{table}\n{told}\n{comparison.verdict}"
 
 

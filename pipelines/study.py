@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import pathlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from keras16.errors import UserError
 
 from . import _recipes
 from ._options import Several, json_option, tracking_uri_option
@@ -14,6 +17,7 @@ from ._quiet import results_only
 from ._stopping import StopOnSignal
 
 if TYPE_CHECKING:
+    from keras16.results import Record
     from keras16.study import Study
 
 FOLDER = pathlib.Path("mlruns")
@@ -71,7 +75,8 @@ def command() -> None:
 
     A study is a table of trainings: rows (a net, an optimizer) by arms (precisions) by
     seeds. Each runs in a process of its own; what is over is never run again, and what
-    was interrupted goes on after its last epoch.
+    was interrupted goes on after its last epoch. NAME is one of `keras16 study list`,
+    or a FILE.py of your own with a STUDY; paths in it start where the command is given.
 
     \b
     Example:
@@ -120,7 +125,11 @@ def _described(study: Study) -> dict[str, Any]:
     show_default=True,
     help="Runs side by side. More than one spoils the epoch times.",
 )
-@click.option("--keep-models", is_flag=True, help="Save the trained models.")
+@click.option(
+    "--keep-models",
+    is_flag=True,
+    help="Save the trained models, model.keras in each run's folder of mlruns/runs.",
+)
 @click.option(
     "--retry-failed", is_flag=True, help="Train again what diverged or crashed."
 )
@@ -136,6 +145,8 @@ def run_command(
     **options: Any,
 ) -> None:
     """Trains the runs of a study that are not over yet, then reports.
+
+    NAME is one of `keras16 study list`, or a FILE.py of your own.
 
     Everything is kept in mlruns/: what each run came to in mlruns/runs, the report in
     mlruns/studies/NAME, and the MLflow records. Kill it at any moment and run it again:
@@ -239,6 +250,7 @@ def report_command(
         records = results.read_csv(source)
     else:
         records = from_ledger(study, _as_last_run(study, scale))
+    _refuse_nothing(study, records, source or tracking_uri)
     folder = output or FOLDER / "studies" / study.name
     with results_only():
         paths = written(study, records, folder)
@@ -247,6 +259,23 @@ def report_command(
         return
     click.echo("\n".join(report.lines(study, records)))
     click.echo("Written: " + ", ".join(str(path) for path in paths))
+
+
+def _refuse_nothing(
+    study: Study, records: Sequence[Record], source: pathlib.Path | str | None
+) -> None:
+    """A report of no run would overwrite another, and say nothing."""
+    if any(record.study == study.name for record in records):
+        return
+    others = ", ".join(sorted({record.study for record in records}))
+    if others:
+        raise UserError(
+            f"{source} holds the runs of {others}, and none of {study.name}."
+        )
+    raise UserError(
+        f"no run of study {study.name} is over {f'in {source}' if source else 'here'}: "
+        f"`keras16 study run {study.file or study.name}` trains them."
+    )
 
 
 def _refuse_scale(scale: dict[str, Any], source: str) -> None:

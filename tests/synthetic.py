@@ -42,6 +42,7 @@ def study(rows=2, arms=("16", "32"), seeds=5, claims=(), **fields):
             Arm(name=name, fields={"precision": name.split(",")[0]}) for name in arms
         ),
         seeds=seeds,
+        margin=0.005,
         claims=claims or tuple(claim(kind) for kind in ("equivalent", "smaller")),
         **fields,
     )

@@ -35,7 +35,7 @@ def test_a_cell_tells_of_its_runs():
     found = failing(found, "16", {2}, status="crashed")
     cell = cells.grid(plan, found).cell("cnn, Adam", "16")
     known = [found[0].test_accuracy, found[6].test_accuracy]
-    assert cell.accuracy == (
+    assert cell.score == (
         pytest.approx(np.mean(known)),
         pytest.approx(np.std(known, ddof=1)),
     )
@@ -48,12 +48,12 @@ def test_a_cell_tells_of_its_runs():
 def test_what_a_crashed_run_left_is_no_result():
     plan = synthetic.study(rows=1, seeds=1)
     found = [dataclasses.replace(r, status="crashed") for r in synthetic.records(plan)]
-    assert cells.grid(plan, found).cell("cnn, Adam", "16").accuracy == (None, None)
+    assert cells.grid(plan, found).cell("cnn, Adam", "16").score == (None, None)
 
 
 def test_an_empty_grid_has_cells_that_know_nothing():
     cell = cells.grid(synthetic.study(), []).cell("cnn, Adam", "16")
-    assert cell.accuracy == (None, None)
+    assert cell.score == (None, None)
     assert cell.middle("median_epoch_seconds") is None
     assert cell.wide_tensors is None
 

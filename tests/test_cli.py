@@ -504,3 +504,21 @@ def test_tensorflow_starts_without_a_word():
         text=True,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (PermissionError(13, "Permission denied", "a/b"), "a/b can't be used: Permis"),
+        (PermissionError("no"), "no."),
+        (NotADirectoryError(20, "Not a directory", "file/b/c"), "file is a file, and "),
+    ],
+)
+def test_what_the_file_system_refuses_is_told_in_one_line(
+    tmp_path, monkeypatch, error, words
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(cli.OneLineError, match=words) as caught, cli.one_line_errors():
+        raise error
+    assert caught.value.exit_code == 2

@@ -11,12 +11,13 @@ from click.testing import CliRunner
 import keras16
 from keras16 import cli
 from keras16.comparison import files, job, verdict
-from keras16.comparison.metric import Metric
 from keras16.comparison.probe import Probe
+from keras16.criterion import Metric
 from keras16.errors import UserError
 from keras16.execution import pool
 from keras16.results import Record
 from keras16.study import Run
+from pipelines import compare as command
 
 pytestmark = [
     # MLflow's, at the first use of its tables.
@@ -111,7 +112,7 @@ def test_a_single_failure_is_reason_enough():
 def test_few_pairs_settle_nothing():
     found = judged(records(pairs=1))
     assert found.best.precision == "32"
-    assert "16 (1.5 times as fast) is not settled after 1 pairs" in found.verdict
+    assert "16 (1.5 times as fast) is not settled after 1 pair of" in found.verdict
     assert judged([]).best is None
     assert "give more --minutes" in judged([]).verdict
 
@@ -119,6 +120,35 @@ def test_few_pairs_settle_nothing():
 def test_what_could_not_be_tried_is_told():
     found = judged(records()[6:], {"p16": {"problem": "no memory"}})
     assert "16 could not be tried (no memory)" in found.verdict
+
+
+def test_a_precision_that_can_not_be_had_leaves_the_others(played, monkeypatch, capsys):
+    costs = job.probe
+
+    def refusing(run):
+        if run.precision == "16":
+            raise UserError("layer 'flip' can't be made pure 16-bit.")
+        return costs(run)
+
+    monkeypatch.setattr(job, "probe", refusing)
+    shown = command.Shown(quiet=False)
+    shown.count = command.OfMinutes(Metric(), 4.0)
+    with shown:
+        found, order = played(minutes=4.0, watcher=shown)
+    assert {arm for arm, _ in order} == {"32", "mixed"}
+    told = "layer 'flip' can't be made pure 16-bit"
+    assert f"keras16: 16 could not be tried: {told}.\n" in capsys.readouterr().err
+    assert f"16 could not be tried ({told})" in found.verdict
+    assert "not tried" in command.as_text(found)
+
+
+def test_what_float32_can_not_do_either_is_an_error(played, monkeypatch):
+    def broken(run):
+        raise UserError("no such net.")
+
+    monkeypatch.setattr(job, "probe", broken)
+    with pytest.raises(UserError, match=r"no such net\."):
+        played(minutes=4.0)
 
 
 @pytest.mark.parametrize(

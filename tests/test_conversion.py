@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 import keras16
+from keras16 import precision
+from keras16.convert import adapted
 from keras16.errors import UserError
 
 layers, ops = keras.layers, keras.ops
@@ -239,14 +241,54 @@ def test_an_operation_that_is_not_pure_is_named():
     [
         (layers.RandomFlip(name="flip"), (4, 4, 3), r"'flip' \(RandomFlip\).*pipeline"),
         (layers.Discretization([0.5], output_mode="one_hot"), (1,), "Discretization"),
-        (layers.BatchNormalization(renorm=True, name="bn"), (6,), "bn.*renorm"),
+        (
+            layers.BatchNormalization(renorm=True, name="bn"),
+            (6,),
+            r"^layer 'bn' can't be made pure 16-bit: .*leave them False\.$",
+        ),
+        (
+            layers.TimeDistributed(
+                layers.UpSampling2D(interpolation="bicubic"), name="frames"
+            ),
+            (2, 4, 4, 3),
+            r"^layer 'frames' can't be made pure 16-bit: .*: use 'bilinear'\.$",
+        ),
     ],
-    ids=["augmentation", "one_hot", "renorm"],
+    ids=["augmentation", "one_hot", "renorm", "inside_another"],
 )
 def test_layers_without_a_16_bit_form_are_refused_by_name(layer, shape, text):
-    with pytest.raises(UserError, match=text):
+    with pytest.raises(UserError, match=text) as caught:
         keras16.convert(functional(layer, shape=shape), "16")
+    assert "layer dtype=" not in str(caught.value)  # the net is given as a whole
     assert keras.config.floatx() == "float32"
+
+
+class Proud(layers.Layer):
+    """Wants to be float32."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        if self.compute_dtype != "float32":
+            raise ValueError("never in 16 bits")
+
+    def call(self, x):
+        return x
+
+
+def test_a_layer_that_can_not_be_made_anew_tells_why_in_its_own_words():
+    with pytest.raises(UserError, match=r"\(at layer 'proud'\): never in 16 bits$"):
+        keras16.convert(functional(Proud(name="proud")), "16")
+
+
+def test_a_subclassed_model_inside_stays_where_an_audit_tells_of_it():
+    inner = Net()
+    model = functional(layers.Dense(6), inner)
+    with pytest.raises(UserError, match="is subclassed: convert it by itself"):
+        keras16.convert(model, "16")
+    row = precision.get("16")
+    for logits in (True, False):
+        twin = adapted(model, row, logits)
+        assert inner in twin.layers
 
 
 def test_what_is_no_built_model_is_refused():

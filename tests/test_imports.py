@@ -46,7 +46,7 @@ LAYERS = (
         "regularizers",
         "schedules",
     },
-    {"objective", "precision", "registration", "results"},
+    {"criterion", "objective", "precision", "registration", "results"},
     {"analysis", "parts"},
     {
         "architectures",

@@ -563,5 +563,8 @@ def test_what_has_no_16_bits_is_told_in_one_line():
         ),
     }
     for words, build in refused.items():
-        with pytest.raises(UserError, match=words):
+        with pytest.raises(UserError, match=words) as caught:
             build()
+        assert str(caught.value).endswith(
+            "give the layer dtype='float32', which is wide."
+        )

@@ -14,7 +14,8 @@ from click.testing import CliRunner
 
 import keras16
 from keras16 import cli, data, losses, objective, training, user_code
-from keras16.comparison import files, job, metric, probe, verdict
+from keras16 import criterion as metric
+from keras16.comparison import files, job, probe, verdict
 from keras16.errors import UserError
 from keras16.execution import pool, worker
 from keras16.study import Run

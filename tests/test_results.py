@@ -1,5 +1,6 @@
 """Records of runs go to CSV and JSON and come back as they were."""
 
+import csv
 import dataclasses
 import json
 import pathlib
@@ -71,9 +72,56 @@ def test_packed_examples_come_back(count: int) -> None:
 
 def test_a_file_of_another_kind_is_refused_in_one_line(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "other.csv"
-    with pytest.raises(UserError, match="can't be read: No such file"):
+    with pytest.raises(UserError, match=r"other\.csv can't be read: No such file"):
         results.read_csv(path)
     for name in ("other.csv", "other-epochs.csv"):
         (tmp_path / name).write_text("a,b\n1,2\n")
     with pytest.raises(UserError, match="is no file of a study's runs"):
         results.read_csv(path)
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "words"),
+    [
+        ("smoke", "run.epochs", "run.weeks", "it has no column 'run.epochs'"),
+        ("smoke", "test_accuracy", "accuracy", "it has no column 'test_accuracy'"),
+        ("smoke", ",pair,", ",couple,", "it has no column 'pair'"),
+        ("smoke-epochs", "val_loss", "loss_val", "it has no column 'val_loss'"),
+        ("smoke", "100:", "100:ab", "is no file of a study's runs"),
+        ("smoke", ",12,", ",twelve,", "invalid literal"),
+        ("smoke", "study", "\0", "is no file of a study's runs"),
+    ],
+)
+def test_a_file_that_lost_something_is_refused(tmp_path, file, before, after, words):
+    path = tmp_path / "smoke.csv"
+    results.write_csv([RECORD, FAILED], path)
+    part = tmp_path / f"{file}.csv"
+    text = part.read_text()
+    assert before in text
+    part.write_text(text.replace(before, after, 1))
+    with pytest.raises(UserError, match=words) as caught:
+        results.read_csv(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_without_its_epochs_is_refused(tmp_path):
+    path = tmp_path / "smoke.csv"
+    results.write_csv([RECORD], path)
+    results.epochs_file(path).unlink()
+    with pytest.raises(UserError, match=r"smoke-epochs\.csv is missing: put it beside"):
+        results.read_csv(path)
+
+
+def test_files_of_before_a_field_are_read(tmp_path):
+    path = tmp_path / "smoke.csv"
+    results.write_csv([dataclasses.replace(RECORD, run=Run(), epochs=())], path)
+    with path.open(newline="") as file:
+        (found,) = csv.DictReader(file)
+    for name in ("run.loss", "run.metric", "test_metric", "val_metric"):
+        del found[name]
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(found))
+        writer.writeheader()
+        writer.writerow(found)
+    (record,) = results.read_csv(path)
+    assert record.run == Run()

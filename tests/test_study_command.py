@@ -1,16 +1,18 @@
 """`keras16 study` from the plan to the report, on a study of the user's own."""
 
+import dataclasses
 import json
 import pathlib
 
 import pytest
 from click.testing import CliRunner
 
-from keras16 import cli
-from keras16.comparison.metric import Metric
+from keras16 import cli, results
+from keras16.criterion import Metric
 from keras16.execution import worker
 from keras16.execution.ledger import Ledger, named
 from keras16.execution.pool import Event, Task
+from keras16.study import Run
 from pipelines import _recipes, _study_progress, compare
 from pipelines.study import FOLDER
 
@@ -118,7 +120,15 @@ def test_the_list_has_every_study_and_each_loads():
         (("run", "none.py"), "there is no file none.py"),
         (("run", "smoke", "--models", "vgg16"), "study smoke has no 'vgg16'"),
         (("run", "smoke", "--seeds", "0"), "--seeds"),
-        (("report", "smoke", "--from", "none.csv"), "can't be read"),
+        (("report", "smoke", "--from", "none.csv"), "none.csv can't be read"),
+        (("report", "smoke", "--from", "own.csv"), "own.csv holds the runs of another"),
+        (("report", "smoke"), "no run of study smoke is over here: `keras16 study run"),
+        (
+            ("report", "smoke", "--tracking-uri", "sqlite:///none.db"),
+            "there is no MLflow store sqlite:///",
+        ),
+        (("status", "smoke"), "mlruns is a file, and a folder is wanted there"),
+        (("run", "smoke"), "mlruns is a file, and a folder is wanted there"),
         (
             ("report", "smoke", "--from", "a.csv", "--seeds", "2"),
             "--from reports all runs that it holds: leave out --seeds",
@@ -128,14 +138,19 @@ def test_the_list_has_every_study_and_each_loads():
             "--tracking-uri reports all runs that it holds: leave out --models",
         ),
         (("run", "empty.py"), "empty.py has no STUDY"),
-        (("run", "loss.py"), "study own has a run with a loss of its own"),
+        (("run", "loss.py"), "give a margin, in the units of loss"),
     ],
 )
 def test_bad_input_is_told_in_one_line(folder, arguments, message):
     (folder / "empty.py").write_text("")
     (folder / "loss.py").write_text(OWN.replace("Run(", 'Run(loss="mse", '))
+    stray = worker.crashed(Run(), "no memory", workers=1, began=0.0)
+    results.write_csv([dataclasses.replace(stray, study="another")], folder / "own.csv")
+    if "is a file" in message:
+        (folder / "mlruns").touch()
     found = study(*arguments)
     assert found.exit_code == 2
+    assert not (folder / "none.db").exists()
     assert message in found.stderr
     assert len(found.stderr.strip().splitlines()) == 1
 
@@ -146,7 +161,7 @@ def test_the_live_table_shows_the_runs_that_go_on(folder, capsys):
         Task(planned, Ledger(folder).entry(planned.run)) for planned in plan.runs()
     )
     counts = (
-        _study_progress.OfStudy(plan, [first, second], workers=1),
+        _study_progress.OfStudy(plan, [first, second], over=(), workers=1),
         compare.OfMinutes(Metric(), minutes=5.0),
     )
     for count in counts:

@@ -6,6 +6,8 @@ import dataclasses
 import statistics
 from collections.abc import Sequence
 
+from keras16 import criterion
+from keras16.criterion import Metric
 from keras16.results import Record
 from keras16.statistics.pairs import mean_and_deviation
 from keras16.study import Study
@@ -21,12 +23,14 @@ class Cell:
         row, arm: Names.
         records: In the order of their seeds, one for each.
         epochs: That the study plans for a run.
+        metric: That the study judges by.
     """
 
     row: str
     arm: str
     records: tuple[Record, ...] = ()
     epochs: int = 1
+    metric: Metric = Metric().tested
 
     @property
     def finished(self) -> tuple[Record, ...]:
@@ -34,9 +38,13 @@ class Cell:
         return tuple(
             one
             for one in self.records
-            if one.status == FINISHED
-            and (one.test_accuracy, one.test_loss) != (None, None)
+            if one.status == FINISHED and self._is_tested(one)
         )
+
+    def _is_tested(self, record: Record) -> bool:
+        if self.metric.is_accuracy:
+            return (record.test_accuracy, record.test_loss) != (None, None)
+        return self.metric.of(record) is not None
 
     @property
     def diverged(self) -> int:
@@ -49,19 +57,18 @@ class Cell:
         return len(self.records) - len(self.finished)
 
     @property
-    def accuracy(self) -> tuple[float | None, float | None]:
-        """Mean and standard deviation of the test accuracy over the finished runs."""
-        found = [one.test_accuracy for one in self.finished]
-        return mean_and_deviation([each for each in found if each is not None])
+    def score(self) -> tuple[float | None, float | None]:
+        """Mean and standard deviation of the study's metric over the finished runs."""
+        return self.spread(self.metric.field)
 
-    def mean(self, name: str) -> float | None:
-        """Over the finished runs, of one of the numbers of `Record`.
+    def spread(self, name: str) -> tuple[float | None, float | None]:
+        """Mean and standard deviation over the finished runs, of a number of `Record`.
 
         Args:
             name: Such as "test_metric".
         """
         found = [getattr(one, name) for one in self.finished]
-        return mean_and_deviation([each for each in found if each is not None])[0]
+        return mean_and_deviation([each for each in found if each is not None])
 
     @property
     def wide_tensors(self) -> int | None:
@@ -92,12 +99,16 @@ class Grid:
     Attributes:
         study: The plan.
         cells: By row and arm.
+        metric: That it is judged by, on test data.
+        margin: In its units.
         strays: Records of no row and arm of the study, or older ones of a run that
             has another.
     """
 
     study: Study
     cells: dict[tuple[str, str], Cell]
+    metric: Metric
+    margin: float
     strays: int = 0
 
     @property
@@ -107,7 +118,7 @@ class Grid:
 
     def cell(self, row: str, arm: str) -> Cell:
         """Of a row and an arm; an empty one where the study has no such."""
-        return self.cells.get((row, arm), Cell(row, arm))
+        return self.cells.get((row, arm), Cell(row, arm, metric=self.metric))
 
     @property
     def rows(self) -> list[str]:
@@ -129,7 +140,12 @@ def grid(study: Study, records: Sequence[Record]) -> Grid:
     Args:
         study: The plan.
         records: In any order; of two of one row, arm and seed the later one counts.
+
+    Raises:
+        UserError: The study can't be judged as it stands.
     """
+    metric = criterion.of_study(study)
+    margin = criterion.margin_of(metric, study.margin)
     found: dict[tuple[str, str], dict[int, Record]] = {
         (row.name, arm.name): {} for row in study.rows for arm in study.arms
     }
@@ -139,11 +155,11 @@ def grid(study: Study, records: Sequence[Record]) -> Grid:
     once = dataclasses.replace(study, seeds=1)
     epochs = {(one.row, one.arm): one.run.epochs for one in once.runs()}
     cells = {
-        key: Cell(*key, _in_order(by_pair), epochs.get(key, 1))
+        key: Cell(*key, _in_order(by_pair), epochs.get(key, 1), metric)
         for key, by_pair in found.items()
     }
     kept = sum(len(cell.records) for cell in cells.values())
-    return Grid(study, cells, len(records) - kept)
+    return Grid(study, cells, metric, margin, len(records) - kept)
 
 
 def _in_order(by_pair: dict[int, Record]) -> tuple[Record, ...]:

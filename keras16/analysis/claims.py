@@ -58,10 +58,10 @@ def judge(grid: Grid, claim: Claim) -> Judgement:
     Raises:
         ValueError: The kind of the claim is not one of `Claim`'s.
     """
-    if claim.kind not in _KINDS:
+    if claim.kind not in KINDS:
         raise ValueError(f"a claim of the unknown kind {claim.kind!r}")
     found = contrasts(grid, claim.arm, claim.against, claim.rows)
-    verdicts = _KINDS[claim.kind](found, claim, grid)
+    verdicts = KINDS[claim.kind](found, claim, grid)
     whole = _over_all_rows(found, claim, grid)
     rows = {row.row: one for row, one in zip(found.rows, verdicts, strict=True)}
     return Judgement(claim, overall([*verdicts, *whole]), rows, found)
@@ -83,7 +83,7 @@ def equivalent(found: Contrasts, claim: Claim, grid: Grid) -> list[str]:
     the other does not, more often than chance has it. Too few seeds where even a
     difference of 0 with this spread would not have been confirmed.
     """
-    margin = grid.study.margin
+    margin = grid.margin
     beyond = several.holm([pairs.p_beyond(r.values, margin) for r in found.rows])
     at_best = several.holm(
         [equivalence.p_at_best(r.values, margin) for r in found.rows]
@@ -97,13 +97,13 @@ def equivalent(found: Contrasts, claim: Claim, grid: Grid) -> list[str]:
 
 
 def superior(found: Contrasts, claim: Claim, grid: Grid) -> list[str]:
-    """By row: one-sided paired t tests of a higher accuracy, with Holm's correction.
+    """By row: one-sided paired t tests of a better metric, with Holm's correction.
 
-    Contradicted where the 95 % interval, corrected, lies wholly below 0. Too few seeds
-    where even a lead of the whole margin would not have been confirmed.
+    Contradicted where the 95 % interval, corrected, lies wholly on the worse side of
+    0. Too few seeds where a lead of the whole margin would not have been confirmed.
     """
-    below = several.holm([min(1, 2 * pairs.p_below(r.values, 0)) for r in found.rows])
-    at_best = several.holm([_p_with_a_lead(r, grid.study.margin) for r in found.rows])
+    below = several.holm([min(1, 2 * pairs.p_below(r.gains, 0)) for r in found.rows])
+    at_best = several.holm([_p_with_a_lead(r, grid.margin) for r in found.rows])
     return [
         _of_accuracy(row, row.p_superior_holm, *p_values)
         for row, *p_values in zip(
@@ -137,7 +137,7 @@ def stable(found: Contrasts, claim: Claim, grid: Grid) -> list[str]:
     return [_of_failures(row, grid) for row in found.rows]
 
 
-_KINDS: dict[str, Callable[[Contrasts, Claim, Grid], list[str]]] = {
+KINDS: dict[str, Callable[[Contrasts, Claim, Grid], list[str]]] = {
     "equivalent": equivalent,
     "superior": superior,
     "faster": faster,
@@ -194,9 +194,10 @@ def _over_all_rows(found: Contrasts, claim: Claim, grid: Grid) -> list[str]:
     most = max((len(row.differences) for row in found.rows), default=0)
     if pooled.low is None or pooled.high is None or most < LEAST_PAIRS:
         return []
-    if claim.kind == "superior" and pooled.high < 0:
+    worse = pooled.high < 0 if grid.metric.higher_is_better else pooled.low > 0
+    if claim.kind == "superior" and worse:
         return [CONTRADICTED]
-    margin = grid.study.margin
+    margin = grid.margin
     beyond = pooled.low > margin or pooled.high < -margin
     return [CONTRADICTED] if claim.kind == "equivalent" and beyond else []
 
@@ -220,8 +221,8 @@ def _diverging(found: Contrasts) -> list[float]:
 
 
 def _p_with_a_lead(row: Contrast, margin: float) -> float:
-    mean = row.difference.mean or 0.0
-    return pairs.p_above([value - mean + margin for value in row.values], 0.0)
+    mean = row.sign * (row.difference.mean or 0.0)
+    return pairs.p_above([value - mean + margin for value in row.gains], 0.0)
 
 
 def _logarithms(row: Contrast) -> list[float]:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from keras16.analysis.cells import DIVERGED, Cell, Grid
+from keras16.criterion import Metric
 from keras16.results import Record
 from keras16.statistics import counts, equivalence, medians, pairs, several
 from keras16.statistics.medians import Interval
@@ -21,11 +22,12 @@ class Contrast:
 
     Attributes:
         row, arm, against: Names.
-        differences: Test accuracy of the arm less the other's, in [-1, 1], by pair.
+        differences: The study's metric of the arm less the other's, by pair; of test
+            accuracies in [-1, 1].
         difference: Their mean with its interval.
         p_equivalent: Of the two one-sided tests.
         p_equivalent_holm: Corrected for the number of rows.
-        p_superior: One-sided paired t test of a higher accuracy.
+        p_superior: One-sided paired t test of a better metric.
         p_superior_holm: Corrected for the number of rows.
         examples: McNemar's test; None without predictions.
         pairs: Seeds that both arms were run with.
@@ -37,6 +39,7 @@ class Contrast:
         ratio: Their median with its interval.
         timed_alone: Whether the runs behind the ratios had the machine to themselves.
         weight_share: The arm's weight bytes as a share of the other's.
+        sign: -1 where a lower metric is better.
     """
 
     row: str
@@ -58,11 +61,17 @@ class Contrast:
     ratio: Interval | None
     timed_alone: bool
     weight_share: float | None
+    sign: int = 1
 
     @property
     def values(self) -> list[float]:
         """The differences alone."""
         return list(self.differences.values())
+
+    @property
+    def gains(self) -> list[float]:
+        """The differences, positive where the arm is better."""
+        return [self.sign * value for value in self.values]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +108,7 @@ def contrasts(
     """
     wanted = [row for row in grid.rows if not rows or row in rows]
     found = [
-        contrast(grid.cell(row, arm), grid.cell(row, against), grid.study.margin)
+        contrast(grid.cell(row, arm), grid.cell(row, against), grid.margin)
         for row in wanted
     ]
     known = [one for one in found if one.pairs]
@@ -116,13 +125,17 @@ def contrast(cell: Cell, other: Cell, margin: float) -> Contrast:
         other: Of what it is compared with.
         margin: Of the study.
     """
-    both = _both(cell, other)
-    done = [(one, two) for one, two in both if _tested(one) and _tested(two)]
-    differences = {one.pair: _difference(one, two) for one, two in done}
+    metric, both = cell.metric, _both(cell, other)
+    scored = [(one, two, metric.of(one), metric.of(two)) for one, two in both]
+    done = [(one, two) for one, two, *found in scored if None not in found]
+    differences = {
+        one.pair: a - b for one, _, a, b in scored if a is not None and b is not None
+    }
     timed = _timed(done)
     ratios = {one.pair: _seconds(two) / _seconds(one) for one, two in timed}
     weights = cell.middle("weight_bytes"), other.middle("weight_bytes")
     values = list(differences.values())
+    gains = [metric.sign * value for value in values]
     return Contrast(
         row=cell.row,
         arm=cell.arm,
@@ -130,12 +143,12 @@ def contrast(cell: Cell, other: Cell, margin: float) -> Contrast:
         differences=differences,
         difference=pairs.difference(values),
         p_equivalent=equivalence.p_equivalent(values, margin),
-        p_superior=pairs.p_above(values, 0.0),
+        p_superior=pairs.p_above(gains, 0.0),
         examples=_examples(done),
         pairs=len(both),
-        diverged_alone=sum(a.status == DIVERGED and _tested(b) for a, b in both),
-        failed_alone=sum(not _tested(a) and _tested(b) for a, b in both),
-        other_diverged_alone=sum(b.status == DIVERGED and _tested(a) for a, b in both),
+        diverged_alone=_diverged_alone(both, metric),
+        failed_alone=sum(a is None and b is not None for *_, a, b in scored),
+        other_diverged_alone=_diverged_alone([(b, a) for a, b in both], metric),
         p_failures=counts.p_of_rates(
             cell.failures, len(cell.records), other.failures, len(other.records)
         ),
@@ -143,6 +156,14 @@ def contrast(cell: Cell, other: Cell, margin: float) -> Contrast:
         ratio=medians.interval(list(ratios.values())),
         timed_alone=all(one.workers == 1 for each in timed for one in each),
         weight_share=weights[0] / weights[1] if weights[0] and weights[1] else None,
+        sign=metric.sign,
+    )
+
+
+def _diverged_alone(both: Sequence[tuple[Record, Record]], metric: Metric) -> int:
+    """Pairs of which the first one diverged and the other one did not."""
+    return sum(
+        one.status == DIVERGED and metric.of(other) is not None for one, other in both
     )
 
 
@@ -165,14 +186,6 @@ def _both(cell: Cell, other: Cell) -> list[tuple[Record, Record]]:
         for a, b in found
         if a.run.epochs * other.epochs == b.run.epochs * cell.epochs
     ]
-
-
-def _tested(record: Record) -> bool:
-    return record.status == "finished" and record.test_accuracy is not None
-
-
-def _difference(one: Record, two: Record) -> float:
-    return (one.test_accuracy or 0.0) - (two.test_accuracy or 0.0)
 
 
 def _examples(done: Sequence[tuple[Record, Record]]) -> counts.Examples | None:

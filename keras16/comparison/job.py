@@ -13,9 +13,9 @@ from typing import Any, Protocol
 from keras16 import objective
 from keras16 import precision as precisions_table
 from keras16.comparison import files
-from keras16.comparison.metric import chosen, margin_of
 from keras16.comparison.probe import Probe, probe
 from keras16.comparison.verdict import BASELINE, Comparison, compared
+from keras16.criterion import chosen, margin_of
 from keras16.errors import UserError
 from keras16.execution import identity, pool
 from keras16.execution.ledger import Ledger
@@ -97,7 +97,8 @@ def compare(
         Its `verdict` is the sentence, its `rows` the table.
 
     Raises:
-        UserError: The net, the data, the loss or the metric can't be used as they are.
+        UserError: The net, the data, the loss or the metric can't be used as they are,
+            at float32 either. A precision that can't be had is a row with a `problem`.
     """
     return Job(
         build,
@@ -158,13 +159,25 @@ class Job:
         self.probes = []
         for name in self.precisions:
             if not self.stop.is_set():
-                self.probes.append(probe(dataclasses.replace(self.run, precision=name)))
+                self.probes.append(self._probe(name))
         self.watcher.probed(self.probes)
         self._choose_epochs()
         self.study = self._study()
         for runs in self._seeds():
             self._train(runs)
         return self.judged()
+
+    def _probe(self, name: str) -> Probe:
+        """What a precision costs; that it can't be had is an answer, too.
+
+        What float32 can't do, either, is no matter of precision.
+        """
+        try:
+            return probe(dataclasses.replace(self.run, precision=name))
+        except UserError as error:
+            if name == BASELINE:
+                raise
+            return Probe(name, problem=str(error).rstrip("."))
 
     def judged(self) -> Comparison:
         """What it has come to so far."""
@@ -194,7 +207,8 @@ class Job:
 
     def _fitting_epochs(self) -> int:
         """So many that three seeds fit; at least what costs as much as the starts."""
-        waits = sum(START_SECONDS + p.compile_seconds for p in self.probes)
+        tried = [p for p in self.probes if not p.problem]
+        waits = sum(START_SECONDS + p.compile_seconds for p in tried)
         an_epoch = sum(p.epoch_seconds for p in self.probes)
         room = max(self._seconds_left() / SEEDS_WANTED - waits, waits)
         return max(1, min(MOST_EPOCHS, int(room / max(an_epoch, 1e-6))))
@@ -211,6 +225,7 @@ class Job:
             arms=tuple(Arm(name=p, fields={"precision": p}) for p in tried),
             seeds=MOST_SEEDS,
             margin=self.margin,
+            better="higher" if self.metric.higher_is_better else "lower",
         )
 
     def _seeds(self) -> Iterator[list[Planned]]:
@@ -227,10 +242,12 @@ class Job:
         needed = sum(
             START_SECONDS + p.compile_seconds + self.run.epochs * p.epoch_seconds
             for p in self.probes
+            if not p.problem
         )
         spent = [r.wall_seconds + START_SECONDS for r in self.records.values()]
-        if len(spent) >= len(self.probes):
-            needed = sum(spent[-len(self.probes) :])
+        tried = sum(not p.problem for p in self.probes)
+        if len(spent) >= tried:
+            needed = sum(spent[-tried:])
         left = self._seconds_left()
         return left > needed if is_later else left > 0
 

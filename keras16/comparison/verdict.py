@@ -6,8 +6,8 @@ import dataclasses
 import statistics
 from collections.abc import Sequence
 
-from keras16.comparison.metric import Metric
 from keras16.comparison.probe import Probe
+from keras16.criterion import Metric
 from keras16.results import Record
 from keras16.statistics import equivalence, pairs
 
@@ -266,9 +266,10 @@ def _fault(row: Row, best: Row, metric: Metric) -> str:
     if row.verdict == LESS:
         return f"{row.precision} is {_worse(row, metric)}"
     if row.verdict == UNCLEAR:
+        count = row.difference.count
         return (
-            f"{row.precision} ({speed(row)}) is not settled after "
-            f"{row.difference.count} pairs of runs: give more --minutes"
+            f"{row.precision} ({speed(row)}) is not settled after {count} "
+            f"{'pair' if count == 1 else 'pairs'} of runs: give more --minutes"
         )
     return f"{row.precision} is as accurate but {speed(row)}"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import keras
 
 from keras16 import backend, precision
@@ -9,11 +11,12 @@ from keras16.convert import _check, _copy, _subclassed, _translation, _weights
 from keras16.convert._copy import is_graph
 from keras16.convert._report import Conversion
 from keras16.convert.twin import as_twin
-from keras16.errors import UserError
+from keras16.errors import NoSixteenBits, UserError
 from keras16.precision import Precision
 
 __all__ = ["Conversion", "adapted", "convert", "has_counterparts", "is_graph"]
 
+KERAS_PREFACE = "Exception encountered: "  # before what a layer itself complained of
 CONVERTIBLE = ("16", "32", "mixed", "bf16", "mixed_bf16")
 
 
@@ -80,7 +83,7 @@ def adapted(model: keras.Model, row: Precision, logits: bool = True) -> keras.Mo
     _check_built(model)
     if not is_graph(model):
         return model
-    return _copied(model, row, Conversion(model.name, row.name), logits)
+    return _copied(model, row, Conversion(model.name, row.name), logits, keep=True)
 
 
 def has_counterparts(model: keras.Model) -> bool:
@@ -93,21 +96,50 @@ def has_counterparts(model: keras.Model) -> bool:
 
 
 def _copied(
-    model: keras.Model, row: Precision, report: Conversion, logits: bool = False
+    model: keras.Model,
+    row: Precision,
+    report: Conversion,
+    logits: bool = False,
+    keep: bool = False,
 ) -> keras.Model:
-    copy = _copy.Copy(model, row, report, logits)
+    copy = _copy.Copy(model, row, report, logits, keep=keep)
     try:
         twin = copy.make()
     except UserError:
         raise
     except (TypeError, ValueError, AttributeError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        where = f" (at layer {copy.at!r})" if copy.at else ""
-        raise UserError(
-            f"model {model.name!r} can't be copied to {row.policy}{where}: {reason}"
-        ) from error
+        raise _not_copied(model, row, copy.at, error) from error
     _weights.transfer(copy.pairs(), report)
     return twin
+
+
+def _not_copied(
+    model: keras.Model, row: Precision, at: str, error: Exception
+) -> UserError:
+    """Why a model can't be copied; Keras tells of a layer that refuses it by its own.
+
+    Args:
+        model: The original.
+        row: The precision of the copy.
+        at: The name of the layer in hand, or "".
+        error: Keras'.
+    """
+    for refused in _behind(error):
+        if isinstance(refused, NoSixteenBits):
+            return UserError(f"layer {at!r} can't be made pure 16-bit: {refused.told}")
+    text = str(error).rpartition(KERAS_PREFACE)[2].strip()
+    reason = (text.splitlines() or [type(error).__name__])[0]
+    where = f" (at layer {at!r})" if at else ""
+    return UserError(
+        f"model {model.name!r} can't be copied to {row.policy}{where}: {reason}"
+    )
+
+
+def _behind(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those that led to it: a layer may be inside of a layer."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _check_built(model: keras.Model) -> None:

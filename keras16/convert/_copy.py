@@ -36,15 +36,23 @@ class Copy:
         row: The precision of the copy.
         report: Is told of each layer.
         logits: Whether a softmax or sigmoid at the end is left out.
+        keep: Whether subclassed models inside stay as they are, for an audit to tell
+            of; else they are refused.
 
     Attributes:
         at: The name of the layer in hand, for an error's text.
     """
 
     def __init__(
-        self, model: Any, row: Precision, report: Conversion, logits: bool = False
+        self,
+        model: Any,
+        row: Precision,
+        report: Conversion,
+        logits: bool = False,
+        keep: bool = False,
     ) -> None:
-        self.model, self.row, self.report, self.logits = model, row, report, logits
+        self.model, self.row, self.report = model, row, report
+        self.logits, self.keep = logits, keep
         self.last = _last(model) if logits else None
         self.at = ""
         self._copies: dict[int, tuple[Any, Any]] = {}
@@ -118,7 +126,7 @@ class Copy:
         return made
 
     def _subclassed(self, model: Any) -> Any:
-        if self.logits or not self.row.pure:
+        if self.keep or not self.row.pure:
             return model
         raise UserError(
             f"model {model.name!r} inside {self.model.name!r} is subclassed: convert "

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import pathlib
+import re
 
 from keras16 import hardware
 from keras16.study import Run
@@ -19,6 +20,7 @@ ASIDE = frozenset(
         "analysis",
         "comparison",
         "coverage.py",
+        "criterion.py",
         "doctor",
         "exactness",
         "execution",
@@ -62,7 +64,8 @@ def key(run: Run) -> str:
 
     Args:
         run: As asked for; a model, data set, loss or metric of the user's is told by
-            what is in the file (of a `FILE.py` by all Python files of its folder).
+            what is in the file (of a `FILE.py` by all Python files of its folder, but
+            for studies that no other of them imports: one more arm is no other run).
 
     Returns:
         A short name of the run and 12 hexadecimal digits.
@@ -83,10 +86,23 @@ def key(run: Run) -> str:
 def _files(named: str) -> list[pathlib.Path]:
     path = pathlib.Path(named.partition(".py:")[0]).expanduser()
     if ".py:" in named:
-        return sorted(path.parent.glob("*.py"))
+        folder = sorted(path.parent.glob("*.py"))
+        return [file for file in folder if file == path or not _is_apart(file, folder)]
     if path.is_dir():
         return sorted(file for file in path.rglob("*") if file.is_file())
     return [path] if path.is_file() else []
+
+
+def _is_apart(file: pathlib.Path, folder: list[pathlib.Path]) -> bool:
+    """Whether a file is a study, and the others do without it."""
+    imported = re.compile(rf"^\s*(from|import)\s+{re.escape(file.stem)}\b", re.M)
+    if not re.search(r"^STUDY\b", _text(file), re.M):
+        return False
+    return not any(imported.search(_text(each)) for each in folder if each != file)
+
+
+def _text(file: pathlib.Path) -> str:
+    return file.read_text(encoding="utf-8", errors="replace")
 
 
 @functools.cache

@@ -57,6 +57,8 @@ class Entry:
             return from_dict(json.loads(self.record_file.read_text()))
         except FileNotFoundError:
             return None
+        except NotADirectoryError:  # the folder of runs is a file: deleting helps not
+            raise
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise UserError(
                 f"{self.record_file} can't be read ({error}): delete it."

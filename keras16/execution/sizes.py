@@ -11,11 +11,14 @@ import json
 import os
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras16.errors import UserError
 from keras16.execution import child, identity
 from keras16.study import Run
+
+if TYPE_CHECKING:
+    from keras16.objective import Objective
 
 RECORD_BYTES = 40_000  # a record with a hundred epochs, and its log
 # Weights and, at most, two slots and a compensation, each of 4 bytes.
@@ -49,8 +52,11 @@ def parameters(runs: Sequence[Run], folder: pathlib.Path) -> list[int]:
     Raises:
         UserError: A net can't be built.
     """
-    distinct = {(run.model, run.dataset): run for run in runs}
-    plain = [Run(model=model, dataset=data, precision="32") for model, data in distinct]
+    distinct = {(run.model, run.dataset, run.loss): run for run in runs}
+    plain = [
+        Run(model=model, dataset=data, loss=loss, precision="32")
+        for model, data, loss in distinct
+    ]
     keys = [f"{identity.key(run)} {identity.code()}" for run in plain]
     file = folder / "parameters.json"
     known = _read(file)
@@ -87,18 +93,20 @@ def _count(run: Run, load: Callable) -> int:
     from keras16 import assembly, measure, precision
 
     precision.use(run.precision)
-    logits = run.loss is None
-    return measure.parameters(
-        assembly.core(run.model, load(run.dataset), logits=logits)
-    )
+    dataset, logits = load(run.dataset, run.loss), _objective(run.loss).logits
+    return measure.parameters(assembly.core(run.model, dataset, logits=logits))
 
 
 def counts(fields: Sequence[dict[str, Any]]) -> dict[str, list[int]]:
     """The number of parameters of each run, built in this process."""
-    from keras16 import data
-
-    load = functools.cache(data.load)
+    load = functools.cache(lambda data, loss: _objective(loss).load(data))
     return {"counts": [_count(Run(**each), load) for each in fields]}
+
+
+def _objective(loss: str | None) -> Objective:
+    from keras16 import objective
+
+    return objective.of(Run(loss=loss))
 
 
 if __name__ == "__main__":

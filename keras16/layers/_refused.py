@@ -6,8 +6,8 @@ The audit finds what they widen; this table says what to do instead.
 from __future__ import annotations
 
 _AUGMENTATION = (
-    "it changes examples, not activations, and computes in float32: put it into the "
-    "input pipeline, or give the layer dtype='float32' there"
+    "it changes examples, not activations, and computes in float32: take it out of the "
+    "net and put it into the input pipeline, there with dtype='float32'"
 )
 _PIPELINE = (
     "it turns raw data into numbers, on the host: put it into the input pipeline"

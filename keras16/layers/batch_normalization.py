@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from keras16 import backend
-from keras16.errors import UserError
+from keras16.errors import NoSixteenBits, UserError
 from keras16.layers import _compiled
 from keras16.numerics import averages, bits, extremes, norms, reductions, wide
 
@@ -35,9 +35,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self._is_16_bit and (self.renorm or self.synchronized):
-            raise UserError(
+            raise NoSixteenBits(
                 "BatchNormalization has no 16-bit renorm or synchronized: leave "
-                "them False, or give the layer dtype='float32'."
+                "them False"
             )
 
     @property

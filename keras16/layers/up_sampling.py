@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras16.errors import UserError
+from keras16.errors import NoSixteenBits, UserError
 from keras16.numerics import bits
 
 
@@ -26,9 +26,8 @@ class UpSampling2D(keras.layers.UpSampling2D):
         super().__init__(*args, **kwargs)
         known = self.interpolation in ("nearest", "bilinear")
         if bits.is_16_bit(self.compute_dtype) and not known:
-            raise UserError(
-                f"UpSampling2D has no 16-bit {self.interpolation!r}: use 'bilinear', "
-                "or give the layer dtype='float32'."
+            raise NoSixteenBits(
+                f"UpSampling2D has no 16-bit {self.interpolation!r}: use 'bilinear'"
             )
 
     def call(self, inputs: Any) -> Any:

@@ -86,4 +86,6 @@ class Refused:
 
 def refusal(name: str, reason: str) -> str:
     """One line that says why, and what to do."""
-    return f"{name} has no 16-bit form: {reason}. Give it dtype='float32'."
+    return (
+        f"{name} has no 16-bit form: {reason}. Take another loss, or mixed precision."
+    )

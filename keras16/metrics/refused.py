@@ -9,7 +9,7 @@ import keras
 from keras16.errors import UserError
 from keras16.metrics._confusion import starts_in_16_bits
 
-ADVICE = "Compute it from predict(), or give it dtype='float32'."
+ADVICE = "Take another metric, or compute it from predict()."
 
 
 class _Refused:
@@ -26,14 +26,14 @@ class _Refused:
 
 @keras.saving.register_keras_serializable(package="keras16.metrics")
 class R2Score(_Refused, keras.metrics.R2Score):
-    """Keras' metric of that name; refused in 16 bits."""
+    """Keras' metric of that name; refused in 16 bits but with `dtype="float32"`."""
 
 
 @keras.saving.register_keras_serializable(package="keras16.metrics")
 class PearsonCorrelation(_Refused, keras.metrics.PearsonCorrelation):
-    """Keras' metric of that name; refused in 16 bits."""
+    """Keras' metric of that name; refused in 16 bits but with `dtype="float32"`."""
 
 
 @keras.saving.register_keras_serializable(package="keras16.metrics")
 class ConcordanceCorrelation(_Refused, keras.metrics.ConcordanceCorrelation):
-    """Keras' metric of that name; refused in 16 bits."""
+    """Keras' metric of that name; refused in 16 bits but with `dtype="float32"`."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from keras16.comparison import Comparison, Probe
-from keras16.comparison.metric import Metric
+from keras16.comparison import Comparison, Probe, Row
 from keras16.comparison.verdict import speed
+from keras16.criterion import Metric
 from keras16.report import units
 from keras16.statistics.pairs import Difference
 
@@ -30,7 +30,7 @@ def probed(probes: Sequence[Probe]) -> list[tuple[str, ...]]:
 
 def _probe_row(probe: Probe, full: float) -> tuple[str, ...]:
     if probe.problem:
-        return (probe.precision, probe.problem, *("",) * (len(PROBED) - 2))
+        return (probe.precision, "not tried", *("",) * (len(PROBED) - 2))
     share = f"{probe.epoch_seconds / full:.2f}" if full else ""
     return (
         probe.precision,
@@ -61,21 +61,23 @@ def header(metric: Metric) -> tuple[str, ...]:
 
 def table(comparison: Comparison) -> list[tuple[str, ...]]:
     """One line a precision, under `header`."""
-    metric = comparison.metric
-    return [
-        (
-            row.precision,
-            _with_interval(row.score, metric),
-            _apart(row.difference, metric),
-            row.verdict or "-",
-            units.seconds(row.epoch_seconds),
-            speed(row) if row.precision != "32" else "-",
-            units.size_text(row.weight_bytes),
-            units.size_text(row.peak_memory_bytes),
-            f"{row.failures} of {row.runs}",
-        )
-        for row in comparison.rows
-    ]
+    return [_row(row, comparison.metric) for row in comparison.rows]
+
+
+def _row(row: Row, metric: Metric) -> tuple[str, ...]:
+    if row.problem:
+        return (row.precision, "-", "-", "not tried", *["-"] * 5)
+    return (
+        row.precision,
+        _with_interval(row.score, metric),
+        _apart(row.difference, metric),
+        row.verdict or "-",
+        units.seconds(row.epoch_seconds),
+        speed(row) if row.precision != "32" else "-",
+        units.size_text(row.weight_bytes),
+        units.size_text(row.peak_memory_bytes),
+        f"{row.failures} of {row.runs}",
+    )
 
 
 def value(metric: Metric, found: float | None) -> str:

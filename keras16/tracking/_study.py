@@ -290,13 +290,14 @@ def _numbers(record: Record) -> dict[str, float | None]:
 
 def _means(cell: cells.Cell) -> dict[str, float | None]:
     """What a row and an arm came to over the seeds, as a chart shows two decimals."""
-    mean, deviation = cell.accuracy
+    mean, deviation = cell.spread("test_accuracy")
     weights, slots = cell.middle("weight_bytes"), cell.middle("optimizer_bytes")
     return {
         "accuracy_percent": _times(mean, 100),
         "accuracy_deviation_points": _times(deviation, 100),
-        "test_metric": cell.mean("test_metric"),
-        "val_metric": cell.mean("val_metric"),
+        "test_loss": cell.spread("test_loss")[0],
+        "test_metric": cell.spread("test_metric")[0],
+        "val_metric": cell.spread("val_metric")[0],
         "epoch_seconds": cell.middle("median_epoch_seconds"),
         "model_megabytes": _times(weights, 1e-6),
         "optimizer_megabytes": _times(slots, 1e-6),
@@ -323,15 +324,17 @@ def records(name: str, uri: str) -> tuple[Record, ...]:
     """
     from mlflow import MlflowClient
 
+    file = database_file(uri)
+    if file is not None and not file.is_file():
+        raise UserError(f"there is no MLflow store {without_password(uri)}.")
     try:
         with _client.manners(_client.IMPATIENT):
-            _client.create_database(uri)
             client = MlflowClient(uri, registry_uri=uri)
             experiment = client.get_experiment_by_name(name)
             if experiment is None:
                 raise UserError(
                     f"{without_password(uri)} holds no study {name}: run it first with "
-                    f"`keras16 study run {name}`."
+                    "`keras16 study run`."
                 )
             whole = f"tags.`{KIND}` = 'run' and tags.`{WHOLE}` = 'yes'"
             found = _all_runs(client, experiment.experiment_id, whole)

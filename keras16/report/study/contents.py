@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from keras16.analysis import claims, progress
 from keras16.analysis.cells import Grid
 from keras16.analysis.claims import Judgement
-from keras16.analysis.contrasts import Contrasts, contrasts
-from keras16.report.study import evidence, headline, method, tables, words
+from keras16.analysis.contrasts import Contrast, Contrasts, contrasts
+from keras16.report.study import evidence, headline, method, scale, tables, words
 from keras16.report.study.document import (
     Block,
     Bullets,
@@ -72,10 +72,12 @@ def _accuracies(grid: Grid, figures: Mapping[str, str]) -> list[Block]:
     drawn = _figure(
         figures,
         "accuracy",
-        "Accuracy by epoch: the mean over seeds, and the band from the least to the "
-        "greatest. The first epochs may lie below the frame.",
+        f"{scale.of(grid).title} by epoch: the mean over seeds, and the band from the "
+        "least to the greatest. The first epochs may lie "
+        f"{'below' if grid.metric.higher_is_better else 'above'} the frame.",
     )
-    return [Heading("Accuracy"), tables.of_accuracies(grid), *drawn]
+    heading = Heading(scale.of(grid).title)
+    return [heading, tables.of_accuracies(grid), *drawn]
 
 
 def _differences(grid: Grid, figures: Mapping[str, str]) -> list[Block]:
@@ -107,15 +109,24 @@ def _control(grid: Grid, found: Contrasts) -> Paragraph:
     """What the procedure says where nothing but the seed differs."""
     rows = [row for row in found.rows if row.differences]
     same = sum(row.p_equivalent_holm <= LEVEL for row in rows)
-    told = sum(bool(row.examples and row.examples.p_value <= LEVEL) for row in rows)
+    units = scale.of(grid)
+    apart = units.with_unit(units.interval(found.pooled))
     return Paragraph(
         f"{found.arm} is {found.against} with other seeds: nothing but the seed "
-        f"differs. Of it the same procedure says: {words.difference(found.pooled)} "
-        f"points, equivalent in {words.of(same, len(rows))} rows; McNemar's test tells "
-        f"the two apart in {words.of(told, len(rows))}. A difference of another arm "
-        "that is no larger needs no precision to explain it.",
+        f"differs. Of it the same procedure says: {apart}, equivalent in "
+        f"{words.of(same, len(rows))} rows{_examples_apart(rows)}. A difference of "
+        "another arm that is no larger needs no precision to explain it.",
         label="The control.",
     )
+
+
+def _examples_apart(rows: Sequence[Contrast]) -> str:
+    """What McNemar's test says of it; "" where nothing is classified."""
+    found = [row.examples for row in rows]
+    if found and not any(found):
+        return ""
+    told = sum(bool(each and each.p_value <= LEVEL) for each in found)
+    return f"; McNemar's test tells the two apart in {words.of(told, len(rows))}"
 
 
 def _costs(grid: Grid, figures: Mapping[str, str]) -> list[Block]:
@@ -165,7 +176,7 @@ def _machine(grid: Grid) -> list[Block]:
 
 
 def _again(grid: Grid) -> list[Block]:
-    name = grid.study.name
+    name = grid.study.file or grid.study.name
     return [
         Heading("Run it again"),
         Code(

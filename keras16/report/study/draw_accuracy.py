@@ -1,4 +1,4 @@
-"""Accuracy by epoch: a panel for each row, a line with its band for each arm."""
+"""The metric by epoch: a panel for each row, a line with its band for each arm."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from keras16.analysis.cells import Cell, Grid
 from keras16.report.curves import adorn
-from keras16.report.study import style
+from keras16.report.study import scale, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +21,7 @@ TITLE_WIDTH = 110  # letters over all panels of a line
 
 
 def figure(grid: Grid) -> Figure | None:
-    """Validation accuracy, or training accuracy where nothing was held out.
+    """The metric on validation data, or on training data where none were held out.
 
     Args:
         grid: All runs.
@@ -43,7 +43,8 @@ def figure(grid: Grid) -> Figure | None:
         axes.set_title(style.wrapped(row, TITLE_WIDTH // columns), loc="left")
     for axes in panels[len(rows) :]:
         axes.set_visible(False)
-    drawn.supylabel(f"{_WORDS[name]} accuracy [%]", fontsize=9)
+    words = "Validation" if name.startswith("val_") else "Training"
+    drawn.supylabel(f"{words} {scale.of(grid).of(' [%]')}", fontsize=9)
     style.legend(drawn, *_fullest(drawn.axes))
     return drawn
 
@@ -51,15 +52,13 @@ def figure(grid: Grid) -> Figure | None:
 def quantity(grid: Grid) -> str:
     """The field of `Epoch` that is drawn: one that every run has."""
     epochs = [epoch for record in grid.records for epoch in record.epochs]
-    held_out = all(epoch.val_accuracy is not None for epoch in epochs)
-    return "val_accuracy" if held_out else "accuracy"
-
-
-_WORDS = {"val_accuracy": "Validation", "accuracy": "Training"}
+    trained = grid.metric.quantity
+    held_out = all(getattr(each, f"val_{trained}") is not None for each in epochs)
+    return f"val_{trained}" if held_out else trained
 
 
 class Point(NamedTuple):
-    """The runs of a cell at one epoch, in percent."""
+    """The runs of a cell at one epoch; shares in percent."""
 
     epoch: int
     mean: float
@@ -75,11 +74,12 @@ def band(cell: Cell, name: str) -> list[Point]:
         name: The field of `Epoch`.
     """
     found: dict[int, list[float]] = {}
+    factor = scale.Scale(cell.metric).factor
     for record in cell.records:
         for epoch in record.epochs:
             value = getattr(epoch, name)
             if value is not None and math.isfinite(value):
-                found.setdefault(epoch.epoch, []).append(100 * value)
+                found.setdefault(epoch.epoch, []).append(factor * value)
     return [
         Point(epoch, statistics.fmean(values), min(values), max(values))
         for epoch, values in sorted(found.items())
@@ -99,16 +99,17 @@ def _panel(
         axes.plot(
             epochs, middle, label=arm, lw=1.3, markersize=3.5, markevery=every, **look
         )
-    _zoom(axes, list(drawn.values()))
+    _zoom(axes, list(drawn.values()), grid)
     adorn(axes, "")
 
 
-def _zoom(axes: Axes, bands: Sequence[Sequence[Point]]) -> None:
-    """Lets the first quarter lie below the frame: arms differ at the end, if at all."""
+def _zoom(axes: Axes, bands: Sequence[Sequence[Point]], grid: Grid) -> None:
+    """Lets the first quarter lie outside: arms differ at the end, if at all."""
     last = max(point.epoch for found in bands for point in found)
     late = [point for found in bands for point in found if point.epoch > last / 4]
     low, high = min(p.least for p in late), max(p.greatest for p in late)
-    space = max(0.05 * (high - low), 0.1)
+    least = 0.1 if grid.metric.is_share else 1e-3 * max(abs(low), abs(high)) or 1.0
+    space = max(0.05 * (high - low), least)
     axes.set_ylim(low - space, high + space)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras16.analysis.cells import Grid
 from keras16.analysis.contrasts import Contrast, contrasts
-from keras16.report.study import style
+from keras16.report.study import scale, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,14 +36,16 @@ def figure(grid: Grid) -> Figure | None:
         return None
     drawn = style.sheet(1.3 + len(rows) * (LINE_HEIGHT * len(arms) + 0.16))
     axes = drawn.subplots()
-    _margin(axes, 100 * grid.study.margin)
+    factor = scale.of(grid).factor
+    _margin(axes, factor * grid.margin)
     looks = style.styles(grid.study)
     for place, row in enumerate(rows):
         for number, arm in enumerate(arms):
             if (row, arm) in lines:
                 height = place + _offset(number, len(arms))
                 above = height - 0.2 / len(arms)
-                _line(axes, lines[row, arm], height, above, looks[arm])
+                place_of = height, above
+                _line(axes, lines[row, arm], place_of, looks[arm], factor)
     _legend(drawn, axes, arms, looks)
     _adorn(axes, rows, grid)
     _failures(axes, lines, rows, arms, looks)
@@ -64,18 +66,23 @@ def _margin(axes: Axes, margin: float) -> None:
 
 
 def _line(
-    axes: Axes, one: Contrast, height: float, above: float, look: dict[str, Any]
+    axes: Axes,
+    one: Contrast,
+    heights: tuple[float, float],
+    look: dict[str, Any],
+    factor: int,
 ) -> None:
-    values = [100 * value for value in one.values]
+    height, above = heights
+    values = [factor * value for value in one.values]
     colour, marker = look["color"], look["marker"]
     axes.scatter(values, [above] * len(values), s=8, color=colour, alpha=0.5, lw=0)
     found = one.difference
     if found.mean is None:
         return
     if found.low is not None and found.high is not None:
-        ends = [100 * found.low, 100 * found.high]
+        ends = [factor * found.low, factor * found.high]
         axes.plot(ends, [height] * 2, color=colour, lw=1.6)
-    mean = 100 * found.mean
+    mean = factor * found.mean
     axes.plot([mean], [height], color=colour, marker=marker, markersize=5, lw=0)
 
 
@@ -108,7 +115,7 @@ def _failures(
 def _adorn(axes: Axes, rows: list[str], grid: Grid) -> None:
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-    margin = 100 * grid.study.margin
+    margin = scale.of(grid).factor * grid.margin
     low, high = axes.get_xlim()
     axes.set_xlim(min(low, -2.2 * margin), max(high, 2.2 * margin))
     marks = [margin * step for step in MARKS]
@@ -120,7 +127,9 @@ def _adorn(axes: Axes, rows: list[str], grid: Grid) -> None:
     names = [style.wrapped(row, style.NAME_WIDTH) for row in rows]
     axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(len(rows) - 0.45, -0.55)
-    axes.set_xlabel(f"Test accuracy less {grid.study.baseline}'s [points]")
+    metric, points = grid.metric, " [points]" if grid.metric.is_share else ""
+    less = f"Test {metric.name} less {grid.study.baseline}'s{points}"
+    axes.set_xlabel(f"{less}{scale.of(grid).lower}")
     style.bare(axes, "x")
     axes.tick_params(axis="y", length=0)
     for place in range(1, len(rows)):

@@ -10,7 +10,7 @@ from keras16.analysis import claims
 from keras16.analysis.cells import Cell, Grid
 from keras16.analysis.claims import Judgement
 from keras16.analysis.contrasts import Contrast
-from keras16.report.study import words
+from keras16.report.study import scale, words
 from keras16.statistics import counts, equivalence
 
 MOST_ROWS = 4  # told one by one
@@ -42,7 +42,8 @@ def _difference(judged: Judgement, grid: Grid) -> str:
     pooled = judged.found.pooled
     if pooled.mean is None:
         return words.NOTHING
-    return f"{words.difference(pooled)} points"
+    units = scale.of(grid)
+    return units.with_unit(units.interval(pooled))
 
 
 def _times(judged: Judgement, grid: Grid) -> str:
@@ -71,14 +72,14 @@ def _rate(judged: Judgement, grid: Grid) -> str:
 
 
 def _of_equivalence(judged: Judgement, grid: Grid) -> list[str]:
-    margin = f"{100 * grid.study.margin:g} points"
+    margin = scale.of(grid).margin(grid.margin)
     good = judged.rows_of(claims.CONFIRMED)
     rows = words.of(len(good), len(judged.rows))
     return [
         f"Equivalent within {margin} in {rows} rows (two one-sided tests, Holm), "
         f"{words.many(judged.found.differences, 'pair')}.",
-        _pooled(judged),
-        _against(judged),
+        _pooled(judged, grid),
+        _against(judged, grid),
         _failed(judged),
         _more_seeds(judged, grid),
     ]
@@ -88,10 +89,10 @@ def _of_superiority(judged: Judgement, grid: Grid) -> list[str]:
     good = judged.rows_of(claims.CONFIRMED)
     rows = words.of(len(good), len(judged.rows))
     return [
-        f"More accurate in {rows} rows (one-sided paired t test, Holm), "
-        f"{words.many(judged.found.differences, 'pair')}.",
-        _pooled(judged),
-        _against(judged),
+        f"{scale.of(grid).better.capitalize()} in {rows} rows (one-sided paired t "
+        f"test, Holm), {words.many(judged.found.differences, 'pair')}.",
+        _pooled(judged, grid),
+        _against(judged, grid),
         _failed(judged),
         _least(judged),
     ]
@@ -172,20 +173,21 @@ def _cells(judged: Judgement, grid: Grid) -> list[Cell]:
     return [grid.cell(row.row, row.arm) for row in judged.found.rows]
 
 
-def _pooled(judged: Judgement) -> str:
-    pooled = judged.found.pooled
+def _pooled(judged: Judgement, grid: Grid) -> str:
+    pooled, units = judged.found.pooled, scale.of(grid)
     if pooled.mean is None:
         return "No pair of runs finished."
     over = f"over {words.many(pooled.count, 'row')}"
     if pooled.low is None:
-        return f"Difference {over}: {words.points(pooled.mean)} points, one seed."
-    return f"Difference {over}: {words.difference(pooled)} points."
+        apart = units.with_unit(units.apart(pooled.mean))
+        return f"Difference {over}: {apart}, one seed."
+    return f"Difference {over}: {units.with_unit(units.interval(pooled))}."
 
 
-def _against(judged: Judgement) -> str:
+def _against(judged: Judgement, grid: Grid) -> str:
     rows = judged.rows_of(claims.CONTRADICTED)
     found = [
-        f"{row.row} ({words.difference(row.difference)})"
+        f"{row.row} ({scale.of(grid).interval(row.difference)})"
         if row.differences
         else f"{row.row} (no pair finished)"
         for row in rows
@@ -209,7 +211,7 @@ def _failed(judged: Judgement) -> str:
 def _ratios(timed: Sequence[Contrast]) -> str:
     """Each row's ratio of times, or of many rows the ends."""
     if not timed:
-        return "No pair was timed on one machine."
+        return "No pair was timed: that takes one machine, and two epochs a run."
     ordered = sorted(timed, key=lambda row: row.ratio.median if row.ratio else 0.0)
     shown = ordered if len(ordered) <= MOST_ROWS else (ordered[0], ordered[-1])
     values = [f"{row.row} {words.ratio(row.ratio)}" for row in shown]
@@ -236,7 +238,7 @@ def _more_seeds(judged: Judgement, grid: Grid) -> str:
     rows = judged.rows_of(claims.TOO_FEW)
     if _least(judged):
         return _least(judged)
-    margin = grid.study.margin
+    margin = grid.margin
     wanted = [equivalence.pairs_needed(r.difference.deviation, margin) for r in rows]
     if not rows or None in wanted:
         return ""

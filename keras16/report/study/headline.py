@@ -9,7 +9,7 @@ from keras16.analysis.cells import Grid
 from keras16.analysis.claims import Judgement
 from keras16.analysis.contrasts import contrasts
 from keras16.analysis.progress import Progress, progress
-from keras16.report.study import words
+from keras16.report.study import scale, words
 
 
 def verdict(grid: Grid, judged: Sequence[Judgement]) -> str:
@@ -56,14 +56,15 @@ def what_was_done(grid: Grid) -> tuple[str, ...]:
 
 def _equivalent(judged: Sequence[Judgement], grid: Grid) -> str:
     """What most studies ask: "As accurate as 32: 16 confirmed (+0.02 points)"."""
-    baseline = grid.study.baseline
+    baseline, units = grid.study.baseline, scale.of(grid)
     found = [
-        f"{one.claim.arm} {one.verdict} ({words.points(one.found.pooled.mean)} points)"
+        f"{one.claim.arm} {one.verdict} "
+        f"({units.with_unit(units.apart(one.found.pooled.mean))})"
         for one in judged
         if (one.claim.kind, one.claim.against) == ("equivalent", baseline)
         if one.found.pooled.mean is not None
     ]
-    return f"As accurate as {baseline}: {'; '.join(found)}. " if found else ""
+    return f"As {units.good} as {baseline}: {'; '.join(found)}. " if found else ""
 
 
 def _counted(judged: Sequence[Judgement]) -> str:
@@ -80,15 +81,16 @@ def _counted(judged: Sequence[Judgement]) -> str:
 
 def _of_arms(grid: Grid) -> str:
     """Each arm against the baseline, where a study makes no claims."""
-    baseline = grid.study.baseline
+    baseline, units = grid.study.baseline, scale.of(grid)
     found = [
-        f"{arm} {words.difference(contrasts(grid, arm, baseline).pooled)}"
+        f"{arm} {units.interval(contrasts(grid, arm, baseline).pooled)}"
         for arm in grid.arms
         if arm != baseline
     ]
     if baseline not in grid.arms or not found:
         return f"There is nothing to compare with {baseline} yet."
-    return f"Accuracy less {baseline}'s, in points: {'; '.join(found)}."
+    points = ", in points" if units.metric.is_share else ""
+    return f"{units.title} less {baseline}'s{points}: {'; '.join(found)}."
 
 
 def _runs(done: Progress, grid: Grid) -> str:

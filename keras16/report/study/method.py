@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from keras16.analysis import claims
 from keras16.analysis.cells import Grid
+from keras16.report.study import scale
 from keras16.report.study.document import Block, Bullets, Heading
 from keras16.statistics import several
 
 
 def blocks(grid: Grid) -> list[Block]:
     """The section that says what was tested and what each verdict means."""
-    margin = f"{100 * grid.study.margin:g} points"
+    margin = scale.of(grid).margin(grid.margin)
+    worse = "below 0" if grid.metric.higher_is_better else "above 0"
     return [
         Heading("How it was judged"),
         Bullets(
             (
+                *_own_metric(grid),
                 f"The margin of {margin} was fixed in the study before the runs. Arms "
                 "are paired: the same initial weights and the same order of the data.",
                 "Differences: mean and 95 % interval by Student's t over paired seeds; "
@@ -27,16 +30,14 @@ def blocks(grid: Grid) -> list[Block]:
                 "superior: a one-sided paired t test; both with Holm's correction over "
                 "the rows. Where all differences are equal, n pairs are worth a sign "
                 "test, 2^-n.",
-                "McNemar (exact): a test example counts once, for the arm that gets it "
-                "right with more of the seeds. It asks whether these nets differ, not "
-                "whether other seeds would.",
+                *_of_examples(grid),
                 "Failures: Fisher's exact test of the rates. A run that diverges where "
                 "its pair finishes speaks against equivalence: one is enough to leave "
                 "it unconfirmed, and more of them than chance has (sign test) "
                 "contradict it.",
                 "A claim is confirmed where every row that was run confirms it at 5 %; "
                 "contradicted where a row's interval, corrected, or that over all rows "
-                "lies wholly beyond the margin (superior: below 0); too few seeds to "
+                f"lies wholly beyond the margin (superior: {worse}); too few seeds to "
                 f"say with fewer than {claims.LEAST_PAIRS} pairs, or where a "
                 "difference of exactly 0 with this spread would not have been "
                 "confirmed; else not confirmed.",
@@ -47,4 +48,25 @@ def blocks(grid: Grid) -> list[Block]:
                 "been seen.",
             )
         ),
+    ]
+
+
+def _own_metric(grid: Grid) -> list[str]:
+    """What it is judged by, where that is not the accuracy."""
+    metric = grid.metric
+    if metric.is_accuracy:
+        return []
+    way = "higher" if metric.higher_is_better else "lower"
+    judged = f"Judged by {metric.name} on test data; a {way} one is better."
+    return [judged if metric.is_share else f"{judged} Differences are in its units."]
+
+
+def _of_examples(grid: Grid) -> list[str]:
+    """Of what asks which examples are classified right."""
+    if not grid.metric.is_accuracy:
+        return []
+    return [
+        "McNemar (exact): a test example counts once, for the arm that gets it "
+        "right with more of the seeds. It asks whether these nets differ, not "
+        "whether other seeds would."
     ]

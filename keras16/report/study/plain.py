@@ -29,7 +29,8 @@ def summary(
         "study": study.name,
         "title": study.title,
         "question": study.question,
-        "margin": study.margin,
+        "metric": dataclasses.asdict(grid.metric),
+        "margin": grid.margin,
         "verdict": headline.verdict(grid, judged),
         "progress": dataclasses.asdict(progress.progress(grid)),
         "claims": [_claim(one, grid) for one in judged],
@@ -51,7 +52,7 @@ def _claim(one: Judgement, grid: Grid) -> dict[str, Any]:
 
 
 def _cell(cell: Cell) -> dict[str, Any]:
-    mean, deviation = cell.accuracy
+    mean, deviation = cell.score
     numbers = (
         "median_epoch_seconds",
         "weight_bytes",
@@ -66,7 +67,8 @@ def _cell(cell: Cell) -> dict[str, Any]:
         "diverged": cell.diverged,
         "crashed": cell.failures - cell.diverged,
         "failure_interval": counts.rate_interval(cell.failures, len(cell.records)),
-        "accuracy": mean,
+        "accuracy": mean if cell.metric.is_accuracy else None,
+        "score": mean,
         "deviation": deviation,
         **{name: cell.middle(name) for name in numbers},
         "timed_alone": cell.timed_alone,

@@ -8,7 +8,7 @@ from keras16.analysis.cells import Cell, Grid
 from keras16.analysis.claims import Judgement
 from keras16.analysis.contrasts import Contrast, Contrasts, contrast
 from keras16.report import units
-from keras16.report.study import evidence, words
+from keras16.report.study import evidence, scale, words
 from keras16.report.study.document import Table
 from keras16.statistics import counts
 from keras16.study import Published, Row
@@ -31,7 +31,7 @@ def of_claims(grid: Grid, judged: Sequence[Judgement]) -> Table:
 
 
 def of_accuracies(grid: Grid) -> Table:
-    """Row by row and arm by arm: test accuracy, ours and the published one."""
+    """Row by row and arm by arm: the metric on test data, ours and published."""
     arms = [(name, _has_published(grid, name)) for name in grid.arms]
     header = ["row"]
     for name, published in arms:
@@ -41,8 +41,11 @@ def of_accuracies(grid: Grid) -> Table:
         for row in grid.study.rows
         if row.name in grid.rows
     ]
+    metric = grid.metric
+    percent = " in %" if metric.is_share else ""
     caption = (
-        "Test accuracy after the last epoch in %, mean ± standard deviation over seeds."
+        f"Test {metric.name} after the last epoch{percent}{scale.of(grid).lower}, mean "
+        "± standard deviation over seeds."
     )
     return Table(caption, tuple(header), tuple(rows))
 
@@ -63,16 +66,21 @@ def of_contrasts(grid: Grid, found: Contrasts) -> Table:
         "p failures",
     )
     lines = [
-        _contrast(grid, one, _published_difference(rows[one.row], one))
+        _contrast(grid, one, _published_difference(grid, rows[one.row], one))
         for one in found.rows
     ]
     several = len(found.rows) > 1
-    total = ("all rows", str(found.differences), words.difference(found.pooled))
+    total = ("all rows", str(found.differences), scale.of(grid).interval(found.pooled))
+    metric = scale.of(grid).of(" in points")
     caption = (
-        f"{found.arm} less {found.against}: accuracy in points, paired by seed; p of "
-        "equivalence and of superiority after Holm's correction. Only one right: test "
-        f"examples that {found.arm} : {found.against} gets right with more seeds."
+        f"{found.arm} less {found.against}: {metric}, paired by seed; p of "
+        "equivalence and of superiority after Holm's correction."
     )
+    if grid.metric.is_accuracy:
+        caption += (
+            f" Only one right: test examples that {found.arm} : {found.against} gets "
+            "right with more seeds."
+        )
     if several:
         lines.append((*total, *[""] * (len(header) - len(total))))
     return _without_empty(Table(caption, header, tuple(lines), last=several))
@@ -116,15 +124,15 @@ def of_failures(grid: Grid) -> Table:
 def _accuracies(grid: Grid, row: Row, arm: str, published: bool) -> list[str]:
     cell = grid.cell(row.name, arm)
     failed = f", {cell.failures} failed" if cell.failures else ""
-    ours = words.accuracy(*cell.accuracy) + failed if cell.records else words.NOTHING
-    return [ours, _paper(row.published.get(arm))] if published else [ours]
+    score = scale.of(grid).value(*cell.score)
+    ours = score + failed if cell.records else words.NOTHING
+    return [ours, _paper(grid, row.published.get(arm))] if published else [ours]
 
 
-def _paper(value: Published | None) -> str:
+def _paper(grid: Grid, value: Published | None) -> str:
     if value is None:
         return words.NOTHING
-    spread = "" if value.deviation is None else f" ± {100 * value.deviation:.1f}"
-    return f"{100 * value.accuracy:.1f}{spread}"
+    return scale.of(grid).published(value.accuracy, value.deviation)
 
 
 def _has_published(grid: Grid, arm: str) -> bool:
@@ -137,7 +145,7 @@ def _contrast(grid: Grid, one: Contrast, published: str) -> tuple[str, ...]:
     return (
         one.row,
         str(len(one.differences)),
-        words.difference(one.difference),
+        scale.of(grid).interval(one.difference),
         published,
         words.p_value(one.p_equivalent_holm if known else None),
         words.p_value(one.p_superior_holm if known else None),
@@ -148,16 +156,16 @@ def _contrast(grid: Grid, one: Contrast, published: str) -> tuple[str, ...]:
     )
 
 
-def _published_difference(row: Row, one: Contrast) -> str:
+def _published_difference(grid: Grid, row: Row, one: Contrast) -> str:
     ours, other = row.published.get(one.arm), row.published.get(one.against)
     if ours is None or other is None:
         return ""
-    return words.points(ours.accuracy - other.accuracy, digits=1)
+    return scale.of(grid).apart(ours.accuracy - other.accuracy, digits=1)
 
 
 def _cost(grid: Grid, row: Row, cell: Cell) -> tuple[str, ...]:
     baseline = grid.cell(row.name, grid.study.baseline)
-    against = contrast(cell, baseline, grid.study.margin)
+    against = contrast(cell, baseline, grid.margin)
     mark = "" if cell.timed_alone else " (shared)"
     epoch = cell.middle("median_epoch_seconds")
     wide = cell.wide_tensors

@@ -1,14 +1,16 @@
-"""What precisions are compared by: a metric, which way it is better, and a margin."""
+"""What runs are judged by: a metric, which way it is better, and a margin."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras16.errors import UserError
-from keras16.results import Record
-from keras16.study import short_name
+from keras16.study import Run, Study, short_name
+
+if TYPE_CHECKING:
+    from keras16.results import Record
 
 POINTS = 0.005  # of shares in [0, 1]: half a point
 BETTER = ("higher", "lower")
@@ -41,11 +43,11 @@ LOWER = _names(
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
-    """What a precision is judged by, on validation data.
+    """What runs are judged by: `compare` on validation data, a study on test data.
 
     Attributes:
         name: Such as "accuracy", "mae" or "losses.worst".
-        field: Of `results.Record` that holds it.
+        field: Of `results.Record` that holds it, such as "val_accuracy".
         higher_is_better: Else lower is.
         is_share: Whether it lies in [0, 1] and is told in percent.
     """
@@ -59,6 +61,21 @@ class Metric:
     def sign(self) -> int:
         """What makes a difference positive where it is for the better."""
         return 1 if self.higher_is_better else -1
+
+    @property
+    def quantity(self) -> str:
+        """The field of `results.Epoch` over the training examples, "accuracy" say."""
+        return self.field.partition("_")[2]
+
+    @property
+    def is_accuracy(self) -> bool:
+        """Whether it is that of class ids."""
+        return self.quantity == "accuracy"
+
+    @property
+    def tested(self) -> Metric:
+        """The same on test data."""
+        return dataclasses.replace(self, field=f"test_{self.quantity}")
 
     def of(self, record: Record) -> float | None:
         """Its value for a run; None where it did not finish, or has no number."""
@@ -89,6 +106,31 @@ def chosen(loss: Any, metric: Any, better: str | None = None) -> Metric:
     keras_name, name = _keras_name(metric), name_of(metric)
     is_higher = _is_higher(name, _direction(keras_name), better)
     return Metric(name, "val_metric", is_higher, keras_name in SHARES)
+
+
+def of_study(study: Study) -> Metric:
+    """The metric that the runs of a study are judged by, on test data.
+
+    Raises:
+        UserError: They have several, or nobody can tell which way it is better.
+    """
+    once = dataclasses.replace(study, seeds=1)
+    found = list(dict.fromkeys(_judged_by(planned.run) for planned in once.runs()))
+    if len(found) > 1:
+        names = ", ".join(metric or loss or "accuracy" for loss, metric in found)
+        raise UserError(
+            f"study {study.name} would be judged by {names}: give all its runs one "
+            "metric."
+        )
+    loss, metric = found[0] if found else (None, None)
+    return chosen(loss, metric, study.better).tested
+
+
+def _judged_by(run: Run) -> tuple[str | None, str | None]:
+    """Loss and metric; runs with one metric may differ in their losses."""
+    if run.loss is None or run.metric is None:
+        return run.loss, None
+    return "", run.metric
 
 
 def margin_of(metric: Metric, margin: float | None) -> float:
