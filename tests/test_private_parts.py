@@ -144,7 +144,10 @@ def test_the_private_modules_are_where_they_were(module):
 
 @pytest.mark.skipif(keras.backend.backend() != "jax", reason="of JAX's trainer")
 def test_the_trainer_of_jax_has_its_private_methods():
-    for name in ("_symbolic_build", "_get_jax_state", "metrics_variables"):
+    for name in (
+        *("_symbolic_build", "_get_jax_state", "metrics_variables"),
+        "jax_state_sync",
+    ):
         assert hasattr(keras.Model, name), name
     trainer = importlib.import_module("keras.src.trainers.trainer")
     assert callable(trainer.ops.sum)  # what adds the losses

@@ -21,6 +21,7 @@ from keras16.backend.jax_state import either as either
 # A compiled program has a fixed number of rows for the order of the examples; shorter
 # calls leave some of them unused. The data of a row are small beside its step.
 STEPS_A_CALL = 256
+WAYS = (True,)  # whether XLA compiles a function: all that there is to choose from
 
 
 def configure() -> None:
@@ -116,6 +117,14 @@ def casting(iterator: Any, dtype: str) -> type:
     return Casting
 
 
+def hold_state(model: Any) -> None:
+    """Has a model hold its variables' values in the middle of `fit`.
+
+    There Keras keeps them itself between two steps; the next step asks the model.
+    """
+    model.jax_state_sync()
+
+
 def has_gpu() -> bool:
     """Whether JAX sees a GPU."""
     return any(device.platform == "gpu" for device in jax.devices())
@@ -134,6 +143,16 @@ def one_pass(function: Callable[..., Any]) -> Callable[..., Any]:
 def traced_once(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function itself: tracing a branch takes JAX no time to speak of."""
     return function
+
+
+def rehearsed(function: Callable[..., Any], *tensors: Any) -> Any:
+    """What a function gives, by shape and dtype: it is traced and never computed.
+
+    Variables that it makes get their first values; those that it moves stay. Called
+    as it is, JAX would compile each of its operations alone: 5 s of a loss's metrics.
+    """
+    with Scope(initialize=True):
+        return jax.eval_shape(lambda *given: tensors_of(function(*given)), *tensors)
 
 
 def pullback(linear: Callable[[Any], Any], shape: tuple[int, ...], slopes: Any) -> Any:

@@ -13,6 +13,8 @@ import tensorflow as tf
 from keras16.backend.batches import in_batches
 from keras16.backend.tensorflow_graph import wide_tensors
 
+WAYS = (False, True)  # whether XLA compiles a function, or TensorFlow's kernels run it
+
 
 def configure() -> None:
     """Turns off TF32 and the graph rewrite that costs 16-bit nets their speed.
@@ -111,6 +113,10 @@ def _narrow(dataset: Any, dtype: str) -> Any:
     return dataset.map(cast_all)
 
 
+def hold_state(model: Any) -> None:
+    """Nothing: in the middle of `fit`, too, a model holds its variables' values."""
+
+
 def has_gpu() -> bool:
     """Whether TensorFlow sees a GPU."""
     return bool(tf.config.list_physical_devices("GPU"))
@@ -156,6 +162,11 @@ def traced_once(function: Callable[..., Any]) -> Callable[..., Any]:
     run knows take a tenth of a second each.
     """
     return tf.function(function, autograph=False)
+
+
+def rehearsed(function: Callable[..., Any], *tensors: Any) -> Any:
+    """What a function gives, computed: cheap here, and an error names its line."""
+    return function(*tensors)
 
 
 def pullback(linear: Callable[[Any], Any], shape: tuple[int, ...], slopes: Any) -> Any:
