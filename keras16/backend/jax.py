@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
+from keras16.backend import orthogonal
 from keras16.backend.batches import in_batches
 from keras16.backend.jax_graph import wide_tensors
 from keras16.backend.jax_state import Compiled, Scope, like, tensors_of
@@ -54,27 +55,12 @@ def mend_keras() -> None:
 
     trainer.ops = _TrainerOps()
     _keep_whole_numbers()
-    _draw_orthogonal_in_float32()
+    draw_orthogonal()
 
 
-def _draw_orthogonal_in_float32() -> None:
-    """Has Keras draw orthogonal weights of 16 bits wider, then cast them.
-
-    They are a factor of a random matrix, and JAX factors none of 16 bits: no
-    recurrent layer could be made.
-    """
-    initializer = keras.initializers.Orthogonal
-    keras_own = getattr(initializer.__call__, "of_keras", initializer.__call__)
-
-    @functools.wraps(keras_own)
-    def draw(self: Any, shape: Any, dtype: Any = None) -> Any:
-        dtype = keras.backend.standardize_dtype(dtype)
-        if dtype not in ("float16", "bfloat16"):
-            return keras_own(self, shape, dtype)
-        return keras.ops.cast(keras_own(self, shape, "float32"), dtype)
-
-    draw.of_keras = keras_own  # type: ignore[attr-defined]
-    initializer.__call__ = draw
+def draw_orthogonal() -> None:
+    """Has Keras' orthogonal weights drawn wider where JAX factors no matrix."""
+    orthogonal.draw_in_float32(("float16", "bfloat16"))
 
 
 class _TrainerOps:
@@ -173,9 +159,21 @@ def sums_biases_in_16_bits() -> bool:
     return True
 
 
-def computing_float64() -> contextlib.AbstractContextManager[Any]:
-    """A block in which there are float64 and int64: JAX narrows them unless told."""
-    return jax.enable_x64(True)
+@contextlib.contextmanager
+def computing_float64() -> Iterator[None]:
+    """A block in which there are float64 and int64: JAX narrows them unless told.
+
+    So does Keras on JAX, whatever JAX was told: its tanh of float64 is float32.
+    """
+    from keras.src.backend.common import dtypes
+
+    narrowed = dtypes.BIT64_TO_BIT32_DTYPE
+    dtypes.BIT64_TO_BIT32_DTYPE = {**narrowed, "float64": "float64"}
+    try:
+        with jax.enable_x64(True):
+            yield
+    finally:
+        dtypes.BIT64_TO_BIT32_DTYPE = narrowed
 
 
 def compiles(policy: str, native_float16: bool) -> bool:

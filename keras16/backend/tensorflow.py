@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras16.backend import orthogonal
 from keras16.backend.batches import in_batches
 from keras16.backend.tensorflow_graph import wide_tensors
 
@@ -35,7 +36,7 @@ def keep_fast_kernels() -> None:
 def mend_keras() -> None:
     """Has Keras' trainer log numbers of Python's where they are bfloat16, too.
 
-    It asks for `float(value)`, which TensorFlow's tensors of that dtype refuse, and
+    And has it draw the orthogonal weights of that dtype. The trainer asks for `float(value)`, which TensorFlow's tensors of that dtype refuse, and
     keeps the tensor then: a `History` of them can't be written as JSON, say.
     """
     from keras.src.backend.tensorflow import trainer
@@ -44,6 +45,12 @@ def mend_keras() -> None:
     trainer.pythonify_logs = python_utils.pythonify_logs = _as_numbers(
         getattr(python_utils.pythonify_logs, "of_keras", python_utils.pythonify_logs)
     )
+    draw_orthogonal()
+
+
+def draw_orthogonal() -> None:
+    """Has Keras' orthogonal weights drawn wider where TensorFlow factors no matrix."""
+    orthogonal.draw_in_float32(("bfloat16",))
 
 
 def _as_numbers(of_keras: Callable[..., dict[str, Any]]) -> Any:
