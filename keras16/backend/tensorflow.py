@@ -36,8 +36,9 @@ def keep_fast_kernels() -> None:
 def mend_keras() -> None:
     """Has Keras' trainer log numbers of Python's where they are bfloat16, too.
 
-    And has it draw the orthogonal weights of that dtype. The trainer asks for `float(value)`, which TensorFlow's tensors of that dtype refuse, and
-    keeps the tensor then: a `History` of them can't be written as JSON, say.
+    It asks for `float(value)`, which TensorFlow's tensors of that dtype refuse, and
+    keeps the tensor then: a `History` of them can't be written as JSON, say. And has
+    Keras draw the orthogonal weights that TensorFlow has none of.
     """
     from keras.src.backend.tensorflow import trainer
     from keras.src.utils import python_utils
