@@ -310,7 +310,7 @@ def test_who_can_not_take_part_says_why(monkeypatch):
     with pytest.raises(UserError, match="pip install torch"):
         worker._check(plan.CONTENDERS["torch-half"])
     monkeypatch.setenv("KERAS_BACKEND", "jax")
-    with pytest.raises(UserError, match="no remapper"):
+    with pytest.raises(UserError, match="TensorFlow's: there is none on JAX"):
         worker._check(plan.CONTENDERS["keras-16-noremap"])
     worker._check(STOCK)
 
@@ -499,6 +499,7 @@ def test_the_table_says_it_in_words():
     assert set(absent[1:]) == {"-"}
     notes = " ".join(report.notes(outcome()))
     assert "float16 products 400 GFLOP/s" in notes and "memory 1 GB/s" in notes
+    assert "2 cores, Keras on TensorFlow." in notes
 
 
 def test_json_holds_every_round():

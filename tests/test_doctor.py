@@ -80,6 +80,23 @@ def test_an_old_gpu_is_told(capability, told):
     assert [told in line for line in found] == ([True] if told else [])
 
 
+def test_what_is_about_tensorflow_is_not_said_on_jax():
+    spoilt = {
+        "TF_ENABLE_ONEDNN_OPTS": "0",
+        "OMP_NUM_THREADS": "1",
+        "TF_USE_LEGACY_KERAS": "1",
+    }
+    given = {
+        "system": "Darwin",
+        "tensorflows": ("tensorflow", "tf-nightly"),
+        "environment": spoilt,
+    }
+    assert len(doctor.findings(machine(**given))) == 6
+    assert doctor.findings(machine(**given, backend="jax")) == []
+    for words in ("oneDNN", "oneDNN's"):
+        assert words not in str(doctor.description(machine(backend="jax")))
+
+
 def test_a_mac_has_no_gpu_support():
     notes = doctor.findings(machine(system="Darwin"))
     assert any("macOS" in one.problem and one.level == "note" for one in notes)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras16 import layers
+from keras16 import layers, losses, optimizers
 from keras16.audit import audit
+from keras16.convert import convert
 from keras16.errors import UserError
 from tests.close import assert_close, host, wide
 from tests.reference import batch_normalization as reference
@@ -384,3 +385,37 @@ def test_rescaling_at_32_bits_is_that_of_keras():
     expected = keras.layers.Rescaling([1.0, 2.0, 3.0], 0.5, dtype="float32")(x)
     ours = layers.Rescaling([1.0, 2.0, 3.0], 0.5, dtype="float32")(x)
     assert_close(ours, wide(expected), "float32")
+
+
+# Recurrent layers without `use`
+
+
+@pytest.fixture
+def of_keras(monkeypatch):
+    """Keras' orthogonal weights as they are before keras16 is used."""
+    initializer = keras.initializers.Orthogonal
+    own = getattr(initializer.__call__, "of_keras", initializer.__call__)
+    monkeypatch.setattr(initializer, "__call__", own)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("name", ["LSTM", "GRU", "SimpleRNN", "GRUCell"])
+def test_recurrent_weights_of_16_bits_are_orthogonal(name, dtype, of_keras):
+    layer = getattr(layers, name)(6, dtype=dtype)
+    layer.build((2, 4) if name.endswith("Cell") else (2, 5, 4))
+    kernel = getattr(layer, "cell", layer).recurrent_kernel
+    assert keras.backend.standardize_dtype(kernel.dtype) == dtype
+    rows = wide(host(kernel))
+    unit = {"float16": 2.0**-11, "bfloat16": 2.0**-8}[dtype]
+    np.testing.assert_allclose(rows @ rows.T, np.eye(6), atol=6 * unit)
+
+
+def test_a_recurrent_net_has_a_twin_in_bfloat16(of_keras):
+    keras.utils.set_random_seed(0)
+    stock = keras.Sequential([keras.Input((3, 4)), keras.layers.LSTM(2)])
+    twin = convert(stock, "bf16")
+    twin.compile(optimizers.SGD(0.1), losses.MeanSquaredError(), jit_compile=ON_JAX)
+    x, y = np.ones((4, 3, 4), "float32"), np.ones((4, 2), "float32")
+    errors = [float(twin.train_on_batch(x, y)) for _ in range(3)]
+    assert errors[2] < errors[1] < errors[0]
+    assert {variable.dtype for variable in twin.trainable_variables} == {"bfloat16"}

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras16 import layers, losses, metrics, optimizers, registration
+from keras16 import backend, layers, losses, metrics, optimizers, registration
 from keras16.backend import optimizer as private
 from keras16.backend import outputs
 
@@ -144,7 +144,10 @@ def test_the_private_modules_are_where_they_were(module):
 
 @pytest.mark.skipif(keras.backend.backend() != "jax", reason="of JAX's trainer")
 def test_the_trainer_of_jax_has_its_private_methods():
-    for name in ("_symbolic_build", "_get_jax_state", "metrics_variables"):
+    for name in (
+        *("_symbolic_build", "_get_jax_state", "metrics_variables"),
+        "jax_state_sync",
+    ):
         assert hasattr(keras.Model, name), name
     trainer = importlib.import_module("keras.src.trainers.trainer")
     assert callable(trainer.ops.sum)  # what adds the losses
@@ -187,3 +190,13 @@ def test_losses_and_metrics_keep_their_function_and_its_arguments():
     assert callable(loss.fn) and loss._fn_kwargs["delta"] == 2.0
     metric = keras.metrics.CosineSimilarity(axis=1)
     assert callable(metric._fn) and "axis" in metric._fn_kwargs
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="of JAX alone")
+def test_where_float64_is_asked_for_keras_does_not_narrow_it():
+    dtypes = importlib.import_module("keras.src.backend.common.dtypes")
+    assert dtypes.BIT64_TO_BIT32_DTYPE["float64"] == "float32"
+    with backend.module().computing_float64():
+        x = keras.ops.convert_to_tensor(np.array([0.5]))
+        np.testing.assert_allclose(keras.ops.tanh(x), np.tanh([0.5]), rtol=1e-15)
+    assert dtypes.BIT64_TO_BIT32_DTYPE["float64"] == "float32"

@@ -9,9 +9,9 @@ import pytest
 from keras16 import augmentation, catalog, training
 from keras16.audit import audit
 from keras16.audit import report as judged
-from keras16.backend import tensorflow_graph, tensorflow_source
 from keras16.study import Run
 from tests.runs import few, prepared, trained
+from tests.traced import ON_JAX
 
 OPTIMIZERS = {
     "sgd": {"optimizer": "sgd"},
@@ -89,6 +89,22 @@ def test_batches_of_every_size_are_pure():
         assert report.pure, str(report)
 
 
+def tensors_of_loop(run, loop):
+    """Every tensor of a loop's program, the step among it."""
+    if not ON_JAX:
+        from keras16.backend import tensorflow_graph, tensorflow_source
+
+        graph = loop._steps.get_concrete_function().graph
+        sources = tensorflow_source.Sources(run.model, {}, {})
+        return tensorflow_graph._graph_tensors(graph, sources, set())
+    from keras16.backend import jax, jax_graph, jax_source
+
+    state = jax.values_of(jax.state_of(run.model))
+    (rows,), (draws,) = run.order(1, steps=1)
+    lowered = loop._one_step.lower(state, loop.x, loop.y, rows, draws)
+    return jax_graph._program_tensors(lowered, jax_source.Sources(run.model, {}))
+
+
 @pytest.mark.parametrize("name", augmentation.NAMES)
 def test_the_loop_around_the_step_is_pure_as_well(tmp_path, name):
     """Gathering, augmentation and the watch for NaN, on images of floats."""
@@ -106,9 +122,7 @@ def test_the_loop_around_the_step_is_pure_as_well(tmp_path, name):
         batch_size=4,
     )
     fit = training._Fit(run, training._Silent(), None)
-    graph = fit.loop._steps.get_concrete_function().graph
-    sources = tensorflow_source.Sources(run.model, {}, {})
-    report = judged(tensorflow_graph._graph_tensors(graph, sources, set()), "16")
+    report = judged(tensors_of_loop(run, fit.loop), "16")
     assert report.pure, str(report)
     assert report.tensors > 150
 

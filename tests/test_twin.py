@@ -6,11 +6,12 @@ import sys
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import keras16
+from keras16 import backend
 from keras16.errors import UserError
 from keras16.numerics import reductions
+from tests.traced import ON_JAX, of_tensorflow
 
 layers = keras.layers
 SHAPE, CLASSES = (8, 8, 2), 4
@@ -107,10 +108,10 @@ def test_no_global_switch_is_touched(trained):
     assert keras.config.dtype_policy().name == "float32"
     assert np.isfinite(history["loss"]).all()
     from keras.src import metrics
-    from keras.src.backend.tensorflow import trainer
 
     assert metrics.Mean is keras.metrics.Mean
-    assert trainer.TFEpochIterator.__module__.startswith("keras.")
+    trainer, iterator = backend.module().epoch_iterator()
+    assert getattr(trainer, iterator).__module__.startswith("keras.")
 
 
 def test_names_become_parts_of_keras16(trained):
@@ -225,6 +226,8 @@ def needs_ids(y_true, y_pred):
     return wide_error(y_true[:, None], y_pred)
 
 
+# `pytest.warns` gives the warnings that it isn't about as the test's own, not Keras'.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_a_function_of_ones_own_that_is_wide_is_told():
     twin = keras16.convert(dense(), "16", check=False)
     for given in {"loss": wide_error}, {"metrics": [wide_error]}:
@@ -254,7 +257,7 @@ def test_losses_and_metrics_per_output():
             loss_weights={"kind": 0.5, "size": 2.0},
             metrics={"kind": ["accuracy"], "size": keras.metrics.MeanAbsoluteError()},
             weighted_metrics=[None, ["mse"]],
-            jit_compile=False,
+            jit_compile=ON_JAX,
         )
         logs.append(one.evaluate(x, y, verbose=0, return_dict=True))
     assert set(logs[0]) == set(logs[1])
@@ -290,6 +293,8 @@ def test_class_ids_given_as_floats_are_not_rounded():
 
 def batches(kind):
     if kind == "dataset":
+        import tensorflow as tf
+
         return tf.data.Dataset.from_tensor_slices((X, Y)).batch(20)
     if kind == "generator":
         return ((X[i : i + 20], Y[i : i + 20]) for i in (0, 20) * 2)
@@ -304,7 +309,14 @@ def batches(kind):
     return Batches()
 
 
-@pytest.mark.parametrize("kind", ["dataset", "generator", "pydataset"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param("dataset", marks=of_tensorflow("its pipeline")),
+        "generator",
+        "pydataset",
+    ],
+)
 def test_batches_of_any_pipeline_enter_the_step_in_16_bits(kind):
     keras.utils.set_random_seed(0)
     twin = keras16.convert(dense(), "16", check=False)
@@ -319,7 +331,8 @@ def test_batches_of_any_pipeline_enter_the_step_in_16_bits(kind):
 
     twin.compute_loss = compute_loss
     twin.fit(batches(kind), steps_per_epoch=2, verbose=0, shuffle=False)
-    assert seen == ["float16"] * 2
+    assert len(seen) >= 2  # JAX traces a step to begin with
+    assert {*seen} == {"float16"}
 
 
 def test_a_callback_may_train_another_model():
@@ -348,7 +361,7 @@ def test_single_batches_and_class_weights():
         "sgd",
         "sparse_categorical_crossentropy",
         metrics=["accuracy"],
-        jit_compile=False,
+        jit_compile=ON_JAX,
     )
     first = twin.train_on_batch(X[:20], Y[:20], return_dict=True)
     for _ in range(20):

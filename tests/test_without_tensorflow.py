@@ -1,4 +1,8 @@
-"""KERAS_BACKEND=jax where TensorFlow can't be imported: library and commands."""
+"""KERAS_BACKEND=jax where TensorFlow can't be imported: library and commands.
+
+TensorFlow is blocked by a `sitecustomize`, which every Python that is started runs:
+the processes of `keras16 bench`, too.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +36,7 @@ sys.meta_path.insert(0, Blocker())
 """
 
 LIBRARY = """
+import sys
 import warnings
 warnings.simplefilter("error")
 warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
@@ -115,6 +120,20 @@ class Bend(keras.layers.Layer):
         return self.function(x)
 """
 
+PREPARED = """
+import jax
+from keras16 import training
+from keras16.study import Run
+
+compiled = []
+jax.monitoring.register_event_duration_secs_listener(
+    lambda event, seconds, **about: compiled.append(event)
+    if event.endswith("backend_compile_duration") else None
+)
+training.prepare(Run(model="dnn", dataset="mnist5k", precision="16"))
+assert 0 < len(compiled) < 40, len(compiled)
+"""
+
 SOURCES = """
 import keras, keras16, numpy as np
 from net import NESTS, Bend
@@ -139,19 +158,29 @@ for nest in NESTS:
     assert any(line.endswith(" in widen)") for line in lines), (nest, found.wide)
 """
 
+SMALL = """
+import keras
+
+def build(input_shape, classes):
+    return keras.Sequential(
+        [keras.Input(input_shape), keras.layers.Flatten(), keras.layers.Dense(classes)]
+    )
+"""
+
 CLASSES = 3
 
 
 def without_tensorflow(code, folder):
     """Runs code where importing TensorFlow fails; gives what it printed."""
+    (folder / "sitecustomize.py").write_text(BLOCK)
     environment = {
         "KERAS_BACKEND": "jax",
         "JAX_PLATFORMS": "cpu",
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": os.pathsep.join((str(folder), str(ROOT))),
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
     done = subprocess.run(
-        [sys.executable, "-c", BLOCK + code],
+        [sys.executable, "-c", code],
         cwd=folder,
         env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | environment,
         capture_output=True,
@@ -165,6 +194,7 @@ def without_tensorflow(code, folder):
 def command(*arguments):
     """Code that runs a command of keras16's."""
     return f"""
+import sys
 sys.argv = ["keras16", *{arguments!r}]
 from keras16.cli import main
 try:
@@ -214,6 +244,10 @@ def test_train_and_audit_of_packaged_digits(tmp_path):
     assert report["compiled_wide_tensors"] <= report["compiled_tensors"]
 
 
+def test_a_net_is_made_without_compiling_each_operation_of_its_metrics(tmp_path):
+    without_tensorflow(PREPARED, tmp_path)
+
+
 def test_train_on_a_file_of_arrays(npz):
     fields = ("--model", "dnn", "--dataset", str(npz), "--precision", "16")
     trained = without_tensorflow(
@@ -223,6 +257,40 @@ def test_train_on_a_file_of_arrays(npz):
     found = json.loads(trained)
     assert (found["status"], found["wide_tensors"]) == ("finished", 0)
     assert found["test_accuracy"] > 0.9
+
+
+def test_bench_times_what_needs_no_tensorflow(tmp_path):
+    (tmp_path / "net.py").write_text(SMALL)
+    printed = without_tensorflow(
+        command(
+            *("bench", "--models", "net.py:build", "--shape", "4,4,1"),
+            *("--batch-sizes", "4", "--optimizer", "sgd", "--rounds", "1"),
+            *("--seconds", "0.02", "--contenders", "keras-32,keras-16-noremap"),
+            *("--json", "--quiet"),
+        ),
+        tmp_path,
+    )
+    found = json.loads(printed)
+    assert found["machine"]["backend"] == "jax"
+    (net,) = found["nets"]
+    assert net["backend"] == "jax" and net["ceilings"]["float16"]["median"] > 0
+    *ran, unmapped = net["contenders"]
+    assert [one["name"] for one in ran] == ["keras16-16", "keras-32"]
+    for one in ran:
+        assert one["problem"] is None and one["overhead_seconds"], one
+        assert one["first_step_seconds"] > one["step_seconds"]["median"] > 0
+        assert one["peak_bytes"] > 0
+    sixteen, wide = (one["state_bytes"]["weights"] for one in ran)
+    assert 2 * sixteen == wide > 0
+    assert unmapped["problem"] == "the remapper is TensorFlow's: there is none on JAX."
+
+
+def test_doctor_says_nothing_of_tensorflow(tmp_path):
+    printed = without_tensorflow(command("doctor"), tmp_path)
+    assert "Nothing is wrong." in printed and "compiles every step" in printed
+    assert "backend          jax, sees no GPU" in printed
+    assert "times as fast" in printed
+    assert "TensorFlow" not in printed and "oneDNN" not in printed
 
 
 def test_data_sets_of_tensorflows_say_what_is_missing(tmp_path):

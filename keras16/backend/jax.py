@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
+from keras16.backend import orthogonal
 from keras16.backend.batches import in_batches
 from keras16.backend.jax_graph import wide_tensors
 from keras16.backend.jax_state import Compiled, Scope, like, tensors_of
@@ -21,6 +22,7 @@ from keras16.backend.jax_state import either as either
 # A compiled program has a fixed number of rows for the order of the examples; shorter
 # calls leave some of them unused. The data of a row are small beside its step.
 STEPS_A_CALL = 256
+WAYS = (True,)  # whether XLA compiles a function: all that there is to choose from
 
 
 def configure() -> None:
@@ -53,27 +55,12 @@ def mend_keras() -> None:
 
     trainer.ops = _TrainerOps()
     _keep_whole_numbers()
-    _draw_orthogonal_in_float32()
+    draw_orthogonal()
 
 
-def _draw_orthogonal_in_float32() -> None:
-    """Has Keras draw orthogonal weights of 16 bits wider, then cast them.
-
-    They are a factor of a random matrix, and JAX factors none of 16 bits: no
-    recurrent layer could be made.
-    """
-    initializer = keras.initializers.Orthogonal
-    keras_own = getattr(initializer.__call__, "of_keras", initializer.__call__)
-
-    @functools.wraps(keras_own)
-    def draw(self: Any, shape: Any, dtype: Any = None) -> Any:
-        dtype = keras.backend.standardize_dtype(dtype)
-        if dtype not in ("float16", "bfloat16"):
-            return keras_own(self, shape, dtype)
-        return keras.ops.cast(keras_own(self, shape, "float32"), dtype)
-
-    draw.of_keras = keras_own  # type: ignore[attr-defined]
-    initializer.__call__ = draw
+def draw_orthogonal() -> None:
+    """Has Keras' orthogonal weights drawn wider where JAX factors no matrix."""
+    orthogonal.draw_in_float32(("float16", "bfloat16"))
 
 
 class _TrainerOps:
@@ -116,6 +103,14 @@ def casting(iterator: Any, dtype: str) -> type:
     return Casting
 
 
+def hold_state(model: Any) -> None:
+    """Has a model hold its variables' values in the middle of `fit`.
+
+    There Keras keeps them itself between two steps; the next step asks the model.
+    """
+    model.jax_state_sync()
+
+
 def has_gpu() -> bool:
     """Whether JAX sees a GPU."""
     return any(device.platform == "gpu" for device in jax.devices())
@@ -136,6 +131,16 @@ def traced_once(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def rehearsed(function: Callable[..., Any], *tensors: Any) -> Any:
+    """What a function gives, by shape and dtype: it is traced and never computed.
+
+    Variables that it makes get their first values; those that it moves stay. Called
+    as it is, JAX would compile each of its operations alone: 5 s of a loss's metrics.
+    """
+    with Scope(initialize=True):
+        return jax.eval_shape(lambda *given: tensors_of(function(*given)), *tensors)
+
+
 def pullback(linear: Callable[[Any], Any], shape: tuple[int, ...], slopes: Any) -> Any:
     """The transpose of a linear function, applied to slopes by its outputs.
 
@@ -154,9 +159,21 @@ def sums_biases_in_16_bits() -> bool:
     return True
 
 
-def computing_float64() -> contextlib.AbstractContextManager[Any]:
-    """A block in which there are float64 and int64: JAX narrows them unless told."""
-    return jax.enable_x64(True)
+@contextlib.contextmanager
+def computing_float64() -> Iterator[None]:
+    """A block in which there are float64 and int64: JAX narrows them unless told.
+
+    So does Keras on JAX, whatever JAX was told: its tanh of float64 is float32.
+    """
+    from keras.src.backend.common import dtypes
+
+    narrowed = dtypes.BIT64_TO_BIT32_DTYPE
+    dtypes.BIT64_TO_BIT32_DTYPE = {**narrowed, "float64": "float64"}
+    try:
+        with jax.enable_x64(True):
+            yield
+    finally:
+        dtypes.BIT64_TO_BIT32_DTYPE = narrowed
 
 
 def compiles(policy: str, native_float16: bool) -> bool:

@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras16.backend import orthogonal
 from keras16.backend.batches import in_batches
 from keras16.backend.tensorflow_graph import wide_tensors
+
+WAYS = (False, True)  # whether XLA compiles a function, or TensorFlow's kernels run it
 
 
 def configure() -> None:
@@ -34,7 +37,8 @@ def mend_keras() -> None:
     """Has Keras' trainer log numbers of Python's where they are bfloat16, too.
 
     It asks for `float(value)`, which TensorFlow's tensors of that dtype refuse, and
-    keeps the tensor then: a `History` of them can't be written as JSON, say.
+    keeps the tensor then: a `History` of them can't be written as JSON, say. And has
+    Keras draw the orthogonal weights that TensorFlow has none of.
     """
     from keras.src.backend.tensorflow import trainer
     from keras.src.utils import python_utils
@@ -42,6 +46,12 @@ def mend_keras() -> None:
     trainer.pythonify_logs = python_utils.pythonify_logs = _as_numbers(
         getattr(python_utils.pythonify_logs, "of_keras", python_utils.pythonify_logs)
     )
+    draw_orthogonal()
+
+
+def draw_orthogonal() -> None:
+    """Has Keras' orthogonal weights drawn wider where TensorFlow factors no matrix."""
+    orthogonal.draw_in_float32(("bfloat16",))
 
 
 def _as_numbers(of_keras: Callable[..., dict[str, Any]]) -> Any:
@@ -111,6 +121,10 @@ def _narrow(dataset: Any, dtype: str) -> Any:
     return dataset.map(cast_all)
 
 
+def hold_state(model: Any) -> None:
+    """Nothing: in the middle of `fit`, too, a model holds its variables' values."""
+
+
 def has_gpu() -> bool:
     """Whether TensorFlow sees a GPU."""
     return bool(tf.config.list_physical_devices("GPU"))
@@ -156,6 +170,11 @@ def traced_once(function: Callable[..., Any]) -> Callable[..., Any]:
     run knows take a tenth of a second each.
     """
     return tf.function(function, autograph=False)
+
+
+def rehearsed(function: Callable[..., Any], *tensors: Any) -> Any:
+    """What a function gives, computed: cheap here, and an error names its line."""
+    return function(*tensors)
 
 
 def pullback(linear: Callable[[Any], Any], shape: tuple[int, ...], slopes: Any) -> Any:

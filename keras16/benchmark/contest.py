@@ -203,6 +203,7 @@ def _outcome(case: Case, contenders: Sequence[Contender], rules: Rules) -> Outco
         batch_size=case.run.batch_size,
         cores=len(rules.cores),
         rows=[Row(contender) for contender in contenders],
+        backend=hardware.backend(),
         **found,
     )
 

@@ -65,6 +65,7 @@ class Outcome:
         rows: One for each contender, the reference first.
         ceilings: Of each round: operations a second by dtype, "copy" in bytes.
         stopped: Whether it was interrupted.
+        backend: That Keras ran on.
     """
 
     title: str
@@ -78,6 +79,7 @@ class Outcome:
     rows: list[Row]
     ceilings: list[dict[str, float]] = dataclasses.field(default_factory=list)
     stopped: bool = False
+    backend: str = "tensorflow"
 
     @property
     def reference(self) -> Row:

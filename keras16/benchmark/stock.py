@@ -56,6 +56,7 @@ class Trainer:
 
     def inside(self, seconds: float) -> float:
         """Seconds of a step inside a compiled loop over the same model."""
+        backend.module().hold_state(self.model)
         if self._loop is None:
             self._loop = self._made_loop()
         rows = np.arange(self.batch_size, dtype="int32")

@@ -99,7 +99,7 @@ def _check(contender: Contender) -> None:
             raise UserError("PyTorch is not installed: pip install torch.")
         return
     if not contender.remapper and hardware.backend() != "tensorflow":
-        raise UserError(f"{hardware.backend()} has no remapper.")
+        raise UserError("the remapper is TensorFlow's: there is none on JAX.")
 
 
 def _memory(trainer: Any, before: int) -> dict[str, int]:

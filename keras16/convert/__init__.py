@@ -57,10 +57,10 @@ def convert(
     graph = model if is_graph(model) else _subclassed.as_graph(model)
     _subclassed.check_methods(model)
     report = Conversion(model.name, row.name)
-    twin = as_twin(_copied(graph, row, report), row)
     if row.pure:
         backend.module().keep_fast_kernels()
         backend.module().mend_keras()
+    twin = as_twin(_copied(graph, row, report), row)
     if row.pure and check:
         _check.require_pure(twin)
     twin.conversion = report

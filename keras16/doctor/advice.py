@@ -82,7 +82,7 @@ def _backend_findings(facts: Facts) -> list[Finding]:
                 f"pip install --force-reinstall {facts.backend}.",
             )
         )
-    if len(facts.tensorflows) > 1:
+    if facts.backend == "tensorflow" and len(facts.tensorflows) > 1:
         found.append(
             Finding(
                 "broken",
@@ -91,7 +91,8 @@ def _backend_findings(facts: Facts) -> list[Finding]:
                 "pip install tensorflow.",
             )
         )
-    if facts.environment.get("TF_USE_LEGACY_KERAS", "0").lower() in ("1", "true"):
+    legacy = facts.environment.get("TF_USE_LEGACY_KERAS", "0").lower()
+    if facts.backend == "tensorflow" and legacy in ("1", "true"):
         found.append(
             Finding(
                 "note",
@@ -105,7 +106,7 @@ def _backend_findings(facts: Facts) -> list[Finding]:
 def _gpu_findings(facts: Facts) -> list[Finding]:
     if facts.backend_gpus:
         return [one for gpu in facts.gpus for one in _capability_findings(gpu)]
-    if facts.system == "Darwin":
+    if facts.system == "Darwin" and facts.backend == "tensorflow":
         return [
             Finding(
                 "note",
@@ -182,6 +183,21 @@ def _capability_findings(gpu: hardware.Gpu) -> list[Finding]:
 
 
 def _kernel_findings(facts: Facts) -> list[Finding]:
+    found = _tensorflow_findings(facts) if facts.backend == "tensorflow" else []
+    if facts.f16c:
+        return found
+    return [
+        *found,
+        Finding(
+            "slow",
+            "This CPU has no F16C: float16 is converted bit by bit.",
+            "Expect float16 to be very slow here; try --precision bf16.",
+        ),
+    ]
+
+
+def _tensorflow_findings(facts: Facts) -> list[Finding]:
+    """What spoils TensorFlow's kernels; JAX has others, and starts its own threads."""
     found = []
     if facts.environment.get("TF_ENABLE_ONEDNN_OPTS") == "0" and not facts.backend_gpus:
         found.append(
@@ -206,15 +222,7 @@ def _kernel_findings(facts: Facts) -> list[Finding]:
                 f"Unset it, or set it to {facts.cores}.",
             )
         )
-    if not facts.f16c:
-        found.append(
-            Finding(
-                "slow",
-                "This CPU has no F16C: float16 is converted bit by bit.",
-                "Expect float16 to be very slow here; try --precision bf16.",
-            )
-        )
-    if facts.backend == "tensorflow" and not facts.backend_gpus:
+    if not facts.backend_gpus:
         found.append(
             Finding(
                 "note",

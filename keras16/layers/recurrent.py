@@ -7,51 +7,64 @@ rounding errors grow as the root of the number of steps.
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
+from keras16 import backend
 from keras16.layers._activations import SixteenBitActivations
+from keras16.numerics import bits
+
+
+class _Recurrent(SixteenBitActivations):
+    """A mixin before Keras' layer, whose weights are orthogonal to begin with."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if bits.is_16_bit(self.variable_dtype):  # type: ignore[attr-defined]
+            backend.module().draw_orthogonal()
 
 
 @keras.saving.register_keras_serializable(package="keras16")
-class SimpleRNNCell(SixteenBitActivations, keras.layers.SimpleRNNCell):
+class SimpleRNNCell(_Recurrent, keras.layers.SimpleRNNCell):
     """Keras' layer, its activations in 16 bits where its inputs are."""
 
 
 @keras.saving.register_keras_serializable(package="keras16")
-class SimpleRNN(SixteenBitActivations, keras.layers.SimpleRNN):
+class SimpleRNN(_Recurrent, keras.layers.SimpleRNN):
     """Keras' layer, its activations in 16 bits where its inputs are."""
 
 
 @keras.saving.register_keras_serializable(package="keras16")
-class GRUCell(SixteenBitActivations, keras.layers.GRUCell):
+class GRUCell(_Recurrent, keras.layers.GRUCell):
     """Keras' layer, its activations in 16 bits where its inputs are."""
 
 
 @keras.saving.register_keras_serializable(package="keras16")
-class GRU(SixteenBitActivations, keras.layers.GRU):
+class GRU(_Recurrent, keras.layers.GRU):
     """Keras' layer, its activations in 16 bits where its inputs are."""
 
 
 @keras.saving.register_keras_serializable(package="keras16")
-class LSTMCell(SixteenBitActivations, keras.layers.LSTMCell):
+class LSTMCell(_Recurrent, keras.layers.LSTMCell):
     """Keras' layer, its activations in 16 bits where its inputs are."""
 
 
 @keras.saving.register_keras_serializable(package="keras16")
-class LSTM(SixteenBitActivations, keras.layers.LSTM):
+class LSTM(_Recurrent, keras.layers.LSTM):
     """Keras' layer, its activations in 16 bits where its inputs are."""
 
 
 @keras.saving.register_keras_serializable(package="keras16")
-class ConvLSTM1D(SixteenBitActivations, keras.layers.ConvLSTM1D):
+class ConvLSTM1D(_Recurrent, keras.layers.ConvLSTM1D):
     """Keras' layer, its activations in 16 bits where its inputs are."""
 
 
 @keras.saving.register_keras_serializable(package="keras16")
-class ConvLSTM2D(SixteenBitActivations, keras.layers.ConvLSTM2D):
+class ConvLSTM2D(_Recurrent, keras.layers.ConvLSTM2D):
     """Keras' layer, its activations in 16 bits where its inputs are."""
 
 
 @keras.saving.register_keras_serializable(package="keras16")
-class ConvLSTM3D(SixteenBitActivations, keras.layers.ConvLSTM3D):
+class ConvLSTM3D(_Recurrent, keras.layers.ConvLSTM3D):
     """Keras' layer, its activations in 16 bits where its inputs are."""

@@ -25,6 +25,7 @@ HEADER = (
     "of copy",
 )
 # Okabe and Ito's colours, by what a contender is; the axis has the names.
+BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX"}
 COLOURS = {"keras16": "#0072B2", "keras": "#E69F00", "torch": "#009E73"}
 
 
@@ -39,7 +40,7 @@ def notes(outcome: Outcome) -> list[str]:
     lines = [
         f"{outcome.parameters:,} parameters, {outcome.flops / 1e9:.3g} GFLOP of "
         f"products a step, {outcome.settings['optimizer']}; {rounds} rounds on "
-        f"{outcome.cores} cores."
+        f"{outcome.cores} cores, Keras on {BACKENDS[outcome.backend]}."
     ]
     lines += [_ceilings(outcome)] if outcome.ceilings else []
     lines += ["Stopped: what was measured until then."] if outcome.stopped else []
@@ -62,6 +63,7 @@ def plain(outcome: Outcome) -> dict[str, Any]:
         "model": outcome.model,
         "batch_size": outcome.batch_size,
         "settings": outcome.settings,
+        "backend": outcome.backend,
         "cores": outcome.cores,
         "parameters": outcome.parameters,
         "flops_a_step": outcome.flops,
