@@ -34,7 +34,12 @@ class SixteenBit:
         seed: Of the chance that slow averages, and with "stochastic" the weights,
             are rounded by.
         *args, **kwargs: As Keras' optimizer of the same name takes them.
+
+    Attributes:
+        compiles_updates: They are compiled programs of their own in any graph.
     """
+
+    compiles_updates = True
 
     def __init__(
         self, *args: Any, rounding: str = "nearest", seed: int = 0, **kwargs: Any
