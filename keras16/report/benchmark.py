@@ -24,8 +24,8 @@ HEADER = (
     "of GEMM",
     "of copy",
 )
-# Okabe and Ito's colours, by what a contender is; the axis has the names.
 BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX"}
+# Okabe and Ito's colours, by what a contender is; the axis has the names.
 COLOURS = {"keras16": "#0072B2", "keras": "#E69F00", "torch": "#009E73"}
 
 
