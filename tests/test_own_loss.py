@@ -20,26 +20,12 @@ from keras16.errors import UserError
 from keras16.execution import pool, worker
 from keras16.study import Run
 from pipelines import compare as command
-from tests.runs import fresh, uncompiled
+from tests.runs import OWN_PARTS, fresh, uncompiled
 
 pytestmark = [
     # MLflow's, at the first use of its tables.
     pytest.mark.filterwarnings("ignore:.*noload.*:DeprecationWarning"),
 ]
-OWN = """
-import keras
-
-def build(input_shape, outputs):
-    return keras.Sequential([keras.Input(input_shape), keras.layers.Dense(outputs)])
-
-def square(y, p):
-    return keras.ops.max(keras.ops.square(y - p), axis=-1)
-
-def worst(y, p):
-    return keras.ops.max(keras.ops.abs(y - p), axis=-1)
-"""
-
-
 # The plainest optimizer: its step is traced soonest.
 QUICK = {
     "optimizer": "sgd",
@@ -55,7 +41,7 @@ QUICK = {
 def own(tmp_path, monkeypatch):
     """A folder with own.py and y = xw of two columns in line.npz."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "own.py").write_text(OWN)
+    (tmp_path / "own.py").write_text(OWN_PARTS)
     random = np.random.default_rng(0)
     x = random.normal(size=(360, 4))
     y = x @ random.normal(size=(4, 2)) + 0.01 * random.normal(size=(360, 2))
@@ -122,7 +108,7 @@ def test_the_step_has_targets_in_its_dtype_and_the_judge_those_of_float32(own):
 
 def test_class_ids_keep_a_softmax_where_the_loss_takes_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    text = OWN.replace("Dense(outputs)", "Dense(outputs, activation='softmax')")
+    text = OWN_PARTS.replace("Dense(outputs)", "Dense(outputs, activation='softmax')")
     (tmp_path / "own.py").write_text(text)
     random = np.random.default_rng(0)
     y = np.arange(200) % 3

@@ -21,20 +21,8 @@ from keras16.execution import identity, pool, sizes, worker
 from keras16.report import study as report
 from keras16.study import Run
 from pipelines import _recipes, _study_progress
-from tests.runs import fresh, uncompiled
+from tests.runs import OWN_PARTS, fresh, uncompiled
 
-PARTS = """
-import keras
-
-def build(input_shape, outputs):
-    return keras.Sequential([keras.Input(input_shape), keras.layers.Dense(outputs)])
-
-def square(y, p):
-    return keras.ops.max(keras.ops.square(y - p), axis=-1)
-
-def worst(y, p):
-    return keras.ops.max(keras.ops.abs(y - p), axis=-1)
-"""
 README = pathlib.Path(__file__).parents[1] / "README.md"
 FIGURE = "-accuracy.svg"
 STUDY = """
@@ -64,7 +52,7 @@ def folder(tmp_path, monkeypatch):
     """lines.py, what it names, and the data: y = xw of two columns."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    (tmp_path / "parts.py").write_text(PARTS)
+    (tmp_path / "parts.py").write_text(OWN_PARTS)
     (tmp_path / "lines.py").write_text(STUDY)
     random = np.random.default_rng(0)
     x = random.normal(size=(180, 4))
@@ -308,14 +296,14 @@ def test_a_change_of_the_study_is_no_change_of_its_runs(folder):
     before = identity.key(run)
     (folder / "lines.py").write_text(STUDY.replace("seeds=2", "seeds=5"))
     assert identity.key(run) == before
-    (folder / "parts.py").write_text(PARTS + "\nfrom lines import STUDY\n")
+    (folder / "parts.py").write_text(OWN_PARTS + "\nfrom lines import STUDY\n")
     imported = identity.key(run)
     assert imported != before
     (folder / "lines.py").write_text(STUDY.replace("seeds=2", "seeds=6"))
     assert identity.key(run) != imported
     own = dataclasses.replace(run, model="lines.py:build")
     first = identity.key(own)
-    (folder / "lines.py").write_text(STUDY + PARTS)
+    (folder / "lines.py").write_text(STUDY + OWN_PARTS)
     assert identity.key(own) != first
 
 
