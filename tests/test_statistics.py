@@ -252,6 +252,12 @@ def test_the_pooled_interval_holds_the_truth(count, seeds, between):
 # Counts
 
 
+def test_rates_of_none_and_of_all_reach_the_ends():
+    """Not 3e-15 %, as rounding leaves it."""
+    assert all(counts.rate_interval(0, runs)[0] == 0 for runs in range(1, 60))
+    assert all(counts.rate_interval(runs, runs)[1] == 1 for runs in range(1, 60))
+
+
 def test_wilson_by_hand():
     assert counts.rate_interval(0, 0) == (0, 1)
     z = stats.norm.ppf(0.975)

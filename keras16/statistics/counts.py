@@ -35,7 +35,9 @@ def rate_interval(failures: int, runs: int) -> tuple[float, float]:
     from statsmodels.stats.proportion import proportion_confint
 
     low, high = proportion_confint(failures, runs, method="wilson")
-    return float(max(low, 0.0)), float(min(high, 1.0))
+    # At the ends it is exactly there, but for what rounding leaves.
+    lowest = 0.0 if failures == 0 else float(low)
+    return lowest, 1.0 if failures == runs else float(high)
 
 
 def p_of_rates(failures: int, runs: int, others: int, other_runs: int) -> float:
