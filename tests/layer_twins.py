@@ -5,11 +5,11 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from keras16 import backend
+from keras16.backend import orthogonal
 from tests.traced import ON_JAX, computed_in, constant, run
 
 if ON_JAX:  # no recurrent layer of Keras' own can be made in 16 bits there before
-    backend.module().draw_orthogonal()
+    orthogonal.draw_in_float32()
 
 # Half the distance between two numbers of float16 about 1, the unit of all errors.
 UNIT = 2.0**-11

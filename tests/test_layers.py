@@ -407,7 +407,7 @@ def test_recurrent_weights_of_16_bits_are_orthogonal(name, dtype, of_keras):
     assert keras.backend.standardize_dtype(kernel.dtype) == dtype
     rows = wide(host(kernel))
     unit = {"float16": 2.0**-11, "bfloat16": 2.0**-8}[dtype]
-    np.testing.assert_allclose(rows @ rows.T, np.eye(6), atol=6 * unit)
+    np.testing.assert_allclose(rows @ rows.T, np.eye(6), atol=2 * unit)
 
 
 def test_a_recurrent_net_has_a_twin_in_bfloat16(of_keras):

@@ -55,12 +55,7 @@ def mend_keras() -> None:
 
     trainer.ops = _TrainerOps()
     _keep_whole_numbers()
-    draw_orthogonal()
-
-
-def draw_orthogonal() -> None:
-    """Has Keras' orthogonal weights drawn wider where JAX factors no matrix."""
-    orthogonal.draw_in_float32(("float16", "bfloat16"))
+    orthogonal.draw_in_float32()
 
 
 class _TrainerOps:

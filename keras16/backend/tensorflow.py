@@ -46,12 +46,7 @@ def mend_keras() -> None:
     trainer.pythonify_logs = python_utils.pythonify_logs = _as_numbers(
         getattr(python_utils.pythonify_logs, "of_keras", python_utils.pythonify_logs)
     )
-    draw_orthogonal()
-
-
-def draw_orthogonal() -> None:
-    """Has Keras' orthogonal weights drawn wider where TensorFlow factors no matrix."""
-    orthogonal.draw_in_float32(("bfloat16",))
+    orthogonal.draw_in_float32()
 
 
 def _as_numbers(of_keras: Callable[..., dict[str, Any]]) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from keras16 import backend
+from keras16.backend import orthogonal
 from keras16.layers._activations import SixteenBitActivations
 from keras16.numerics import bits
 
@@ -22,7 +22,7 @@ class _Recurrent(SixteenBitActivations):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if bits.is_16_bit(self.variable_dtype):  # type: ignore[attr-defined]
-            backend.module().draw_orthogonal()
+            orthogonal.draw_in_float32()
 
 
 @keras.saving.register_keras_serializable(package="keras16")
