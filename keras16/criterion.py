@@ -114,8 +114,7 @@ def of_study(study: Study) -> Metric:
     Raises:
         UserError: They have several, or nobody can tell which way it is better.
     """
-    once = dataclasses.replace(study, seeds=1)
-    found = list(dict.fromkeys(_judged_by(planned.run) for planned in once.runs()))
+    found = list(dict.fromkeys(_judged_by(planned.run) for planned in study.once()))
     if len(found) > 1:
         names = ", ".join(metric or loss or "accuracy" for loss, metric in found)
         raise UserError(

@@ -222,6 +222,10 @@ class Study:
     claims: tuple[Claim, ...] = ()
     file: str = ""
 
+    def once(self) -> tuple[Planned, ...]:
+        """A training of each row and arm, with the first seed."""
+        return dataclasses.replace(self, seeds=1).runs()
+
     def runs(self) -> tuple[Planned, ...]:
         """All trainings; whatever was done first is balanced over rows and arms.
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
 import re
 from collections.abc import Collection, Iterable, Iterator
 
 from keras16 import criterion, precision
 from keras16.analysis import claims
 from keras16.errors import UserError
-from keras16.study import Planned, Study
+from keras16.study import Study
 
 
 def check(study: Study) -> None:
@@ -24,7 +23,7 @@ def check(study: Study) -> None:
         raise UserError(f"study {study.name}: {fault}.")
     from keras16 import objective
 
-    for planned in _once(study):
+    for planned in study.once():
         precision.get(planned.run.precision)
         objective.of(planned.run)
     criterion.margin_of(criterion.of_study(study), study.margin)
@@ -46,7 +45,7 @@ def _faults(study: Study) -> Iterator[str]:
         yield from _unknown(f"{told} is of", [claim.arm, claim.against], arms, "arm")
         yield from _unknown(f"{told} is of", claim.rows, rows, "row")
     try:
-        _once(study)
+        study.once()
     except TypeError as error:  # a field that Run does not have
         yield f"a row or arm sets what keras16.Run does not have ({error})"
 
@@ -62,8 +61,3 @@ def _unknown(
     for name in names:
         if name not in known:
             yield f"{where} {name!r}, and there is no such {noun}: there are {there}"
-
-
-def _once(study: Study) -> tuple[Planned, ...]:
-    """A run of each row and arm."""
-    return dataclasses.replace(study, seeds=1).runs()

@@ -171,9 +171,9 @@ class OfMinutes:
 
     def summary(self) -> str:
         """How far it is, in one line."""
-        failed = f", {self.failed} failed" if self.failed else ""
         from keras16.report.study.words import many
 
+        failed = f", {self.failed} failed" if self.failed else ""
         left = _study_progress.duration(max(0.0, self.until - time.monotonic()))
         return f"{many(self.over, 'run')}{failed}, {left} left"
 

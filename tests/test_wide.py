@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from keras16 import backend
 from keras16.numerics import wide
 from tests.close import host
-from tests.traced import both, constant, traced
+from tests.traced import both, constant, of_tensorflow, traced, with_signature
 
 
 @pytest.mark.parametrize(
@@ -39,3 +40,18 @@ def test_vectors_belong_to_columns(together, compiled):
     scaled, shifted = function(constant(x), constant(slope), constant(offset))
     assert (host(scaled) == x * slope).all()
     assert (host(shifted) == x + offset).all()
+
+
+@of_tensorflow("graphs of unknown shape")
+@pytest.mark.parametrize(("shape", "loops"), [((None, 8), 1), ((None, None), 0)])
+def test_a_loop_is_compiled_where_only_the_number_of_examples_is_unknown(shape, loops):
+    """Else each length of a sequence would be compiled anew."""
+    function = with_signature(
+        lambda x: backend.one_pass(_rule)(x, x, x), False, (shape, "float16")
+    )
+    calls = [
+        node
+        for node in function.get_concrete_function().graph.get_operations()
+        if node.type in ("PartitionedCall", "StatefulPartitionedCall")
+    ]
+    assert len(calls) == loops

@@ -152,8 +152,7 @@ def grid(study: Study, records: Sequence[Record]) -> Grid:
     for record in records:
         if (record.row, record.arm) in found:
             found[record.row, record.arm][record.pair] = record
-    once = dataclasses.replace(study, seeds=1)
-    epochs = {(one.row, one.arm): one.run.epochs for one in once.runs()}
+    epochs = {(one.row, one.arm): one.run.epochs for one in study.once()}
     cells = {
         key: Cell(*key, _in_order(by_pair), epochs.get(key, 1), metric)
         for key, by_pair in found.items()

@@ -67,8 +67,7 @@ def progress(grid: Grid) -> Progress:
 
 def changed(grid: Grid) -> dict[str, tuple[str, str]]:
     """The fields of `Run` in which runs differ from the plan, but for the seed."""
-    once = dataclasses.replace(grid.study, seeds=1)
-    plans = {(one.row, one.arm): one.run for one in once.runs()}
+    plans = {(one.row, one.arm): one.run for one in grid.study.once()}
     found: dict[str, set[tuple[str, str]]] = {}
     for record in grid.records:
         plan = plans[record.row, record.arm].fields()

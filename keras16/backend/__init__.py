@@ -37,11 +37,22 @@ def module() -> ModuleType:
 def one_pass(rule: Callable[..., Any], *settings: Any) -> Callable[..., Any]:
     """A function of element-wise operations as one loop, made once for each rule.
 
+    It is compiled anew for each shape. So only the number of examples may be unknown
+    when it is traced, the first axis: else its operations stay as they are.
+
     Args:
         rule: A function of a module, of the settings and of tensors.
         settings: Hashable; what its first arguments are.
     """
-    return module().one_pass(functools.partial(rule, *settings))
+    as_it_is = functools.partial(rule, *settings)
+    compiled = module().one_pass(as_it_is)
+
+    def run(*given: Any) -> Any:
+        shapes = (getattr(each, "shape", ()) for each in given)
+        is_open = any(None in tuple(shape)[1:] for shape in shapes)
+        return (as_it_is if is_open else compiled)(*given)
+
+    return run
 
 
 def configure() -> None:

@@ -152,9 +152,23 @@ def one_pass(function: Callable[..., Any]) -> Callable[..., Any]:
     TensorFlow's kernels go through it once for each operation; XLA makes one loop of
     them all, in a plain graph too. It is compiled once for each shape and dtype.
     """
-    compiled = tf.function(function, jit_compile=True, autograph=False)
-    compiled._omit_frequent_tracing_warning = True
-    return compiled
+    return _graph(function, compiled=True)
+
+
+def _graph(function: Callable[..., Any], compiled: bool, **options: Any) -> Any:
+    """A graph of a function for each shape.
+
+    TensorFlow counts traces by the line of code, and so would take the graphs of
+    several runs in one process for retracing, and warn.
+
+    Args:
+        function: Of tensors.
+        compiled: Whether XLA compiles it.
+        options: Of `tf.function`.
+    """
+    made = tf.function(function, jit_compile=compiled, autograph=False, **options)
+    made._omit_frequent_tracing_warning = True
+    return made
 
 
 def traced_once(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -242,7 +256,7 @@ class StepGradients:
     def __init__(self, model: Any, compiled: bool) -> None:
         self.model = model
         self.variables: list[Any] = []
-        self._run = tf.function(self._traced, jit_compile=compiled, autograph=False)
+        self._run = _graph(self._traced, compiled)
 
     def __call__(self, *batch: Any) -> list[Any]:
         """One tensor for each of `variables`; None where the loss has none.
@@ -278,17 +292,13 @@ def _step_of(model: Any, compiled: bool) -> Any:
     """
     compiles_itself = getattr(model.optimizer, "compiles_updates", False)
     if not compiled or has_gpu() or not compiles_itself:
-        return tf.function(
-            lambda x, y: model.train_step((x, y)) and None,
-            jit_compile=compiled,
-            autograph=False,
-        )
+        return _graph(lambda x, y: model.train_step((x, y)) and None, compiled)
     gradients = StepGradients(model, compiled)
 
     def step(x: Any, y: Any) -> None:
         model.optimizer.apply(gradients(x, y), gradients.variables)
 
-    return tf.function(step, autograph=False)
+    return _graph(step, compiled=False)
 
 
 class Loop:
@@ -322,27 +332,18 @@ class Loop:
         self.x, self.y = tf.constant(x), tf.constant(y)
         self.change, self.stop = change, stop
         self._step = _step_of(model, compiled)
-        self._forward = tf.function(
-            lambda x: model(x, training=False),
-            jit_compile=compiled,
-            autograph=False,
-            reduce_retracing=False,
-        )
+        self._forward = _graph(lambda x: model(x, training=False), compiled)
         # The number of steps is left open: a trace for each number would be paid
         # for inside the epoch's clock.
         rows = (None, batch_size)
-        self._steps = tf.function(
+        self._steps = _graph(
             self._run,
-            autograph=False,
+            compiled=False,
             input_signature=[
                 tf.TensorSpec(rows, tf.int32),
                 tf.TensorSpec((*rows, None), tf.int32),
             ],
         )
-        for function in (self._step, self._forward, self._steps):
-            # TensorFlow counts traces by the line of code, and so takes the loops
-            # of several runs in one process for retracing.
-            function._omit_frequent_tracing_warning = True
 
     def train(self, order: np.ndarray, draws: np.ndarray) -> int:
         """Trains one step on each row of example numbers.
@@ -389,8 +390,7 @@ class Function:
     """
 
     def __init__(self, function: Callable[..., Any], compiled: bool) -> None:
-        self._function = tf.function(function, jit_compile=compiled, autograph=False)
-        self._function._omit_frequent_tracing_warning = True
+        self._function = _graph(function, compiled)
         self.wide = 0
         self._is_counted = False
 

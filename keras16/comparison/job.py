@@ -179,6 +179,11 @@ class Job:
                 raise
             return Probe(name, problem=str(error).rstrip("."))
 
+    @property
+    def _tried(self) -> list[Probe]:
+        """Of the precisions that can be had."""
+        return [one for one in self.probes if not one.problem]
+
     def judged(self) -> Comparison:
         """What it has come to so far."""
         return compared(
@@ -207,14 +212,13 @@ class Job:
 
     def _fitting_epochs(self) -> int:
         """So many that three seeds fit; at least what costs as much as the starts."""
-        tried = [p for p in self.probes if not p.problem]
-        waits = sum(START_SECONDS + p.compile_seconds for p in tried)
-        an_epoch = sum(p.epoch_seconds for p in self.probes)
+        waits = sum(START_SECONDS + p.compile_seconds for p in self._tried)
+        an_epoch = sum(p.epoch_seconds for p in self._tried)
         room = max(self._seconds_left() / SEEDS_WANTED - waits, waits)
         return max(1, min(MOST_EPOCHS, int(room / max(an_epoch, 1e-6))))
 
     def _study(self) -> Study:
-        tried = [p.precision for p in self.probes if not p.problem]
+        tried = [p.precision for p in self._tried]
         own = f"-{self.metric.name}" if self.run.loss else ""
         return Study(
             name=f"compare-{self.run.name}{own}",
@@ -241,11 +245,10 @@ class Job:
     def _has_time(self, is_later: bool) -> bool:
         needed = sum(
             START_SECONDS + p.compile_seconds + self.run.epochs * p.epoch_seconds
-            for p in self.probes
-            if not p.problem
+            for p in self._tried
         )
         spent = [r.wall_seconds + START_SECONDS for r in self.records.values()]
-        tried = sum(not p.problem for p in self.probes)
+        tried = len(self._tried)
         if len(spent) >= tried:
             needed = sum(spent[-tried:])
         left = self._seconds_left()

@@ -102,6 +102,12 @@ def _is_apart(file: pathlib.Path, folder: list[pathlib.Path]) -> bool:
 
 
 def _text(file: pathlib.Path) -> str:
+    return _read(file, file.stat().st_mtime_ns)
+
+
+@functools.cache
+def _read(file: pathlib.Path, changed: int) -> str:
+    """The file's text; read again only where it has changed."""
     return file.read_text(encoding="utf-8", errors="replace")
 
 

@@ -222,10 +222,8 @@ class _Statistics:
     def __init__(self, rows: Any, epsilon: float, mask: Any, together: int) -> None:
         self.mask, self.together, self.count = mask, together, _count(rows, mask)
         highest, lowest = extremes.of_columns(rows)
-        found = backend.one_pass(_mean_within)(
-            reductions.row_mean(rows, mask), highest, lowest
-        )
-        self.mean = found
+        mean = reductions.row_mean(rows, mask)
+        self.mean = backend.one_pass(_mean_within)(mean, highest, lowest)
         if mask is not None:
             inside = ops.where(mask, rows, self.mean)
             highest, lowest = extremes.of_columns(inside)

@@ -27,9 +27,8 @@ def differentiable(rule: Rule, x: Any) -> Any:
 
     @ops.custom_gradient
     def activate(x):
-        # One loop, since both need the same exponentials. It is compiled anew for each
-        # shape: only the number of examples may vary.
-        value, slope = (rule if None in x.shape[1:] else backend.one_pass(rule))(x)
+        # One loop, since both need the same exponentials.
+        value, slope = backend.one_pass(rule)(x)
 
         def backward(*upstream):
             return keras.tree.flatten(upstream)[0] * slope

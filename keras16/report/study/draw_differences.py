@@ -43,9 +43,8 @@ def figure(grid: Grid) -> Figure | None:
         for number, arm in enumerate(arms):
             if (row, arm) in lines:
                 height = place + _offset(number, len(arms))
-                above = height - 0.2 / len(arms)
-                place_of = height, above
-                _line(axes, lines[row, arm], place_of, looks[arm], factor)
+                heights = height, height - 0.2 / len(arms)
+                _line(axes, lines[row, arm], heights, looks[arm], factor)
     _legend(drawn, axes, arms, looks)
     _adorn(axes, rows, grid)
     _failures(axes, lines, rows, arms, looks)
@@ -127,9 +126,9 @@ def _adorn(axes: Axes, rows: list[str], grid: Grid) -> None:
     names = [style.wrapped(row, style.NAME_WIDTH) for row in rows]
     axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(len(rows) - 0.45, -0.55)
-    metric, points = grid.metric, " [points]" if grid.metric.is_share else ""
-    less = f"Test {metric.name} less {grid.study.baseline}'s{points}"
-    axes.set_xlabel(f"{less}{scale.of(grid).lower}")
+    units, less = scale.of(grid), f"less {grid.study.baseline}'s"
+    points = units.unit(" [points]")
+    axes.set_xlabel(f"Test {grid.metric.name} {less}{points}{units.lower}")
     style.bare(axes, "x")
     axes.tick_params(axis="y", length=0)
     for place in range(1, len(rows)):

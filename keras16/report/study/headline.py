@@ -89,7 +89,7 @@ def _of_arms(grid: Grid) -> str:
     ]
     if baseline not in grid.arms or not found:
         return f"There is nothing to compare with {baseline} yet."
-    points = ", in points" if units.metric.is_share else ""
+    points = units.unit(", in points")
     return f"{units.title} less {baseline}'s{points}: {'; '.join(found)}."
 
 

@@ -46,13 +46,21 @@ class Scale:
         """A remark where it is needed."""
         return "" if self.metric.higher_is_better else " (lower is better)"
 
+    def unit(self, form: str) -> str:
+        """The unit of a share; "" of any other metric.
+
+        Args:
+            form: Such as " [%]" or " in points".
+        """
+        return form if self.metric.is_share else ""
+
     def of(self, form: str) -> str:
         """The metric with its unit, such as "accuracy [%]".
 
         Args:
-            form: Of the unit of a share, such as " [%]" or " in points".
+            form: As of `unit`.
         """
-        return f"{self.metric.name}{form if self.metric.is_share else ''}{self.lower}"
+        return f"{self.metric.name}{self.unit(form)}{self.lower}"
 
     def value(self, mean: float | None, deviation: float | None) -> str:
         """Such as "80.93 ± 0.31" (percent), or "0.1234 ± 0.0012"."""

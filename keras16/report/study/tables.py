@@ -41,11 +41,10 @@ def of_accuracies(grid: Grid) -> Table:
         for row in grid.study.rows
         if row.name in grid.rows
     ]
-    metric = grid.metric
-    percent = " in %" if metric.is_share else ""
+    scaled = scale.of(grid)
     caption = (
-        f"Test {metric.name} after the last epoch{percent}{scale.of(grid).lower}, mean "
-        "± standard deviation over seeds."
+        f"Test {grid.metric.name} after the last epoch{scaled.unit(' in %')}"
+        f"{scaled.lower}, mean ± standard deviation over seeds."
     )
     return Table(caption, tuple(header), tuple(rows))
 
