@@ -180,7 +180,7 @@ def test_the_description_leaves_out_what_is_not_there():
     off = machine(native_float16=False, environment={"TF_ENABLE_ONEDNN_OPTS": "0"})
     rows = dict(doctor.description(off))
     assert rows["native float16"].startswith("no") and rows["oneDNN"].startswith("off")
-    assert rows["XLA"] == "compiles the steps of precision 16"
+    assert rows["XLA"] == "compiles the steps of precisions 16 and mixed"
 
 
 # Looking

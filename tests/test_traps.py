@@ -10,9 +10,9 @@ import pytest
 from keras.src.utils import python_utils
 
 import keras16
-from keras16 import measure, precision, schedules
+from keras16 import backend, hardware, measure, precision, schedules
 from keras16.numerics import softfloat
-from tests.traced import constant, of_tensorflow, traced
+from tests.traced import constant, of_tensorflow, run, traced
 
 
 @pytest.fixture
@@ -127,3 +127,28 @@ def test_a_depthwise_convolution_is_right_without_onednn():
         check=True,
     )
     assert float(done.stdout) == 625
+
+
+@of_tensorflow("of its kernels without float16 arithmetic")
+def test_the_gradient_of_a_filter_is_added_in_float16_unless_compiled():
+    """So mixed precision, the baseline of the papers, is compiled like float16."""
+    if hardware.native_float16() or backend.module().has_gpu():
+        pytest.skip("float16 has kernels of its own here")
+    assert backend.module().compiles("mixed_float16", native_float16=False)
+    generator = np.random.default_rng(0)
+    images = generator.uniform(0, 1, (256, 32, 32, 3)).astype("float16")
+    slopes = generator.uniform(0, 0.01, (256, 30, 30, 8)).astype("float16")
+    # Of the filter's first place, in each channel of both.
+    right = np.einsum(
+        "bhwi,bhwo->io", images[:, :30, :30].astype("float64"), slopes.astype("float64")
+    )
+    errors = []
+    for compiled in (False, True):
+        layer = keras.layers.Conv2D(8, 3, use_bias=False, dtype="mixed_float16")
+        layer.build(images.shape)
+        found = run(
+            layer, images, weights=layer.weights, compiled=compiled, upstream=slopes
+        )[-1][0, 0]
+        errors.append(np.max(np.abs(found - right) / right))
+    assert errors[0] > 5e-3
+    assert errors[1] < 6e-4

@@ -84,4 +84,4 @@ def _xla(facts: Facts) -> str:
         return "compiles every step on the GPU"
     if facts.native_float16:
         return "compiles no step: oneDNN's float16 kernels are faster here"
-    return "compiles the steps of precision 16"
+    return "compiles the steps of precisions 16 and mixed"
