@@ -101,6 +101,40 @@ def median_epoch_seconds(seconds: Sequence[float]) -> float | None:
     return statistics.median(seconds[1:]) if len(seconds) > 1 else None
 
 
+class ForeignLoad:
+    """How busy all else kept the processor since this was made.
+
+    Other users of the machine count, and other machines on the same host where the
+    system tells of the time that they steal; threads of this process do not.
+    """
+
+    def __init__(self) -> None:
+        """Begins to measure."""
+        self._since = self._now()
+
+    def cores(self) -> float:
+        """Cores kept busy by others since then, on average; 0 where none was felt."""
+        seconds, everyone, own = (
+            now - then for now, then in zip(self._now(), self._since, strict=True)
+        )
+        return max(0.0, (everyone - own) / seconds) if seconds else 0.0
+
+    @staticmethod
+    def _now() -> tuple[float, float, float]:
+        """Seconds: of the clock, of the processor in all, of it for this process."""
+        return time.perf_counter(), _busy_seconds(), time.process_time()
+
+
+def _busy_seconds() -> float:
+    """What the machine's cores have worked since it started, taken together."""
+    import psutil
+
+    times = psutil.cpu_times()._asdict()
+    # Guests are counted among the users' time, too.
+    idle = ("idle", "iowait", "guest", "guest_nice")
+    return sum(seconds for name, seconds in times.items() if name not in idle)
+
+
 class EpochClock:
     """A stop-watch for one epoch's training, paused while something else runs.
 

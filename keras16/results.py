@@ -47,6 +47,10 @@ class Epoch:
     val_metric: float | None = None
 
 
+# What a system and the process that waits for a run take anyway.
+UNFELT_CORES = 0.1
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Record:
     """One run of a study, over.
@@ -70,7 +74,9 @@ class Record:
         parameters: Of the model.
         wide_tensors, tensors: Of the audited training step.
         code: The version of keras16's own source, as a short hash.
-        workers: How many runs went on side by side: more than one spoils times.
+        workers: How many runs of its study went on side by side.
+        foreign_cores: How many cores all else kept busy meanwhile, on average; None
+            where that was not measured.
         began: When its process began to train, in seconds since 1970; 0 if unknown.
         wall_seconds: That it took, compilation and all; of the last process alone
             where it went on from a checkpoint.
@@ -107,6 +113,12 @@ class Record:
     epochs: tuple[Epoch, ...] = ()
     test_metric: float | None = None
     val_metric: float | None = None
+    foreign_cores: float | None = None
+
+    @property
+    def timed_alone(self) -> bool:
+        """Whether it had the machine to itself, so that its times can be trusted."""
+        return self.workers == 1 and (self.foreign_cores or 0.0) <= UNFELT_CORES
 
     @property
     def is_correct(self) -> np.ndarray | None:
@@ -150,7 +162,7 @@ _KEY = ("row", "arm", "pair")
 _LATER = {
     Run: ("loss", "metric"),
     Epoch: ("metric", "val_metric"),
-    Record: ("test_metric", "val_metric"),
+    Record: ("test_metric", "val_metric", "foreign_cores"),
 }
 
 

@@ -324,6 +324,7 @@ def test_kill_9_of_any_process_changes_no_bit(tmp_path):
     )
     assert killed[0] == whole[0]
     assert killed[1].correct == whole[1].correct
+    assert killed[1].foreign_cores is not None
     assert [e.loss for e in killed[1].epochs] == [e.loss for e in whole[1].epochs]
 
 

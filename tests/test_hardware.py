@@ -265,3 +265,19 @@ def test_clock_starts_each_epoch_from_zero(now):
     clock.start()
     now[0] += 2
     assert clock.stop() == 2
+
+
+def test_a_process_beside_this_one_is_felt_and_its_own_threads_are_not(monkeypatch):
+    spins = "import sys\nprint(flush=True)\nwhile True: pass"
+    program = [sys.executable, "-c", spins]
+    with subprocess.Popen(program, stdout=subprocess.PIPE) as other:
+        other.stdout.readline()  # it runs
+        load = measure.ForeignLoad()
+        time.sleep(2)
+        felt = load.cores()
+        other.kill()
+    assert felt > 0.3
+    # Two cores of four are busy for ten seconds, with this process alone.
+    moments = iter([(0.0, 100.0, 7.0), (10.0, 120.0, 27.0)])
+    monkeypatch.setattr(measure.ForeignLoad, "_now", lambda self: next(moments))
+    assert measure.ForeignLoad().cores() == 0

@@ -41,6 +41,7 @@ RECORD = results.Record(
     correct=results.packed(np.arange(100) % 3 == 0),
     weight_bytes=12,
     workers=2,
+    foreign_cores=0.25,
     fingerprint={"cpu": "one, of a kind", "gpu": ""},
     epochs=(EPOCH, dataclasses.replace(EPOCH, epoch=2)),
 )
@@ -55,6 +56,14 @@ def test_csv_gives_back_what_was_written(tmp_path: pathlib.Path) -> None:
     first, second = results.read_csv(path)
     assert first == RECORD
     assert dataclasses.replace(second, fingerprint={}) == FAILED
+
+
+def test_times_are_trusted_of_a_run_that_had_the_machine_to_itself() -> None:
+    alone = dataclasses.replace(RECORD, workers=1, foreign_cores=0.04)
+    assert alone.timed_alone
+    assert dataclasses.replace(alone, foreign_cores=None).timed_alone  # of before
+    assert not dataclasses.replace(alone, foreign_cores=0.5).timed_alone
+    assert not dataclasses.replace(alone, workers=2).timed_alone
 
 
 def test_json_gives_back_what_was_written() -> None:

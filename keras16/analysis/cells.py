@@ -88,8 +88,8 @@ class Cell:
 
     @property
     def timed_alone(self) -> bool:
-        """Whether no other run went on beside those that finished."""
-        return all(one.workers == 1 for one in self.finished)
+        """Whether those that finished had the machine to themselves."""
+        return all(one.timed_alone for one in self.finished)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -154,7 +154,7 @@ def contrast(cell: Cell, other: Cell, margin: float) -> Contrast:
         ),
         ratios=ratios,
         ratio=medians.interval(list(ratios.values())),
-        timed_alone=all(one.workers == 1 for each in timed for one in each),
+        timed_alone=all(one.timed_alone for each in timed for one in each),
         weight_share=weights[0] / weights[1] if weights[0] and weights[1] else None,
         sign=metric.sign,
     )
@@ -201,7 +201,7 @@ def _timed(done: Sequence[tuple[Record, Record]]) -> list[tuple[Record, Record]]
         if one.median_epoch_seconds and two.median_epoch_seconds
         if machine(one) == machine(two)
     ]
-    alone = [(one, two) for one, two in known if one.workers == two.workers == 1]
+    alone = [pair for pair in known if all(one.timed_alone for one in pair)]
     return alone or known
 
 

@@ -60,7 +60,7 @@ def progress(grid: Grid) -> Progress:
         changed=changed(grid),
         machines=len({machine(record) for record in records}),
         codes=tuple(sorted({record.code for record in records})),
-        shared=sum(record.workers != 1 for record in records),
+        shared=sum(not record.timed_alone for record in records),
         strays=grid.strays,
     )
 

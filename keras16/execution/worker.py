@@ -98,12 +98,12 @@ def _listen(stop: threading.Event) -> None:
 def _train(
     run: Run, entry: Entry, order: dict, teller: Teller, stop: threading.Event
 ) -> None:
-    from keras16 import training
+    from keras16 import measure, training
 
     if entry.record() is not None:  # another has finished it meanwhile
         teller.tell("ended")
         return
-    began = time.time()
+    began, load = time.time(), measure.ForeignLoad()
     try:
         result = training.fit(
             run,
@@ -123,18 +123,22 @@ def _train(
             return
         if order["keep_model"] and result.status == "finished":
             result.model.save(entry.model)
-        record = recorded(result, workers=order["workers"], began=began)
+        workers, beside = order["workers"], load.cores()
+        record = recorded(result, workers=workers, began=began, foreign_cores=beside)
     entry.write(record)
     teller.tell("ended")
 
 
-def recorded(result: Result, *, workers: int, began: float) -> Record:
+def recorded(
+    result: Result, *, workers: int, began: float, foreign_cores: float | None = None
+) -> Record:
     """What is kept of a training that is over.
 
     Args:
         result: Finished or failed.
         workers: How many runs went on side by side.
         began: When, in seconds since 1970.
+        foreign_cores: As in `Record`.
     """
     last = result.epochs[-1] if result.epochs else None
     logits, audit = result.test_logits, result.audit
@@ -153,6 +157,7 @@ def recorded(result: Result, *, workers: int, began: float) -> Record:
         correct="" if right is None else packed(right),
         wide_tensors=audit.wide_tensors if audit else None,
         tensors=audit.tensors if audit else None,
+        foreign_cores=foreign_cores,
         **_circumstances(workers, began),
         epochs=result.epochs,
     )
