@@ -135,12 +135,13 @@ def use(name: str | int) -> Precision:
         )
     import keras
 
-    from keras16 import backend
+    from keras16 import backend, hardware
     from keras16.backend import hooks
     from keras16.metrics import mean
 
     keras.config.set_floatx(row.floatx)
     keras.config.set_dtype_policy(row.policy)
+    backend.fill_registers(hardware.cpu_flags())
     backend.configure()
     if not hooks.installed():
         mean.install()

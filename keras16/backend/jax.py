@@ -23,6 +23,7 @@ from keras16.backend.jax_state import either as either
 # calls leave some of them unused. The data of a row are small beside its step.
 STEPS_A_CALL = 256
 WAYS = (True,)  # whether XLA compiles a function: all that there is to choose from
+IS_TRIED = jax.__version__.startswith("0.10.")  # whether this version's XLA was
 
 
 def configure() -> None:

@@ -15,6 +15,7 @@ from keras16.backend.batches import in_batches
 from keras16.backend.tensorflow_graph import wide_tensors
 
 WAYS = (False, True)  # whether XLA compiles a function, or TensorFlow's kernels run it
+IS_TRIED = tf.__version__.startswith("2.21.")  # whether this version's XLA was
 
 
 def configure() -> None:

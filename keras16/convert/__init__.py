@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import keras
 
-from keras16 import backend, precision
+from keras16 import backend, hardware, precision
 from keras16.convert import _check, _copy, _subclassed, _translation, _weights
 from keras16.convert._copy import is_graph
 from keras16.convert._report import Conversion
@@ -58,6 +58,7 @@ def convert(
     _subclassed.check_methods(model)
     report = Conversion(model.name, row.name)
     if row.pure:
+        backend.fill_registers(hardware.cpu_flags())
         backend.module().keep_fast_kernels()
         backend.module().mend_keras()
     twin = as_twin(_copied(graph, row, report), row)

@@ -122,9 +122,9 @@ OPERATIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any], str, float]]
     "sum": (lambda a, b: a + b, np.add, "2**-27 of the larger addend", 1.0),
     "product": (lambda a, b: a * b, np.multiply, "share of it", 0.0),
     "quotient": (lambda a, b: a / b, np.divide, "2**-10 of it", 1.0),
-    "root": (lambda a, b: abs(a).root(), None, "2**-10 of it", 1.0),  # type: ignore[dict-item]
+    "root": (lambda a, b: abs(a).root(), None, "2**-14 of it", 1.0),  # type: ignore[dict-item]
 }
-SCALES = {"sum": 2.0**27, "product": 1.0, "quotient": 2.0**10, "root": 2.0**10}
+SCALES = {"sum": 2.0**27, "product": 1.0, "quotient": 2.0**10, "root": 2.0**14}
 
 
 def soft(name: str, compiled: bool) -> Found:

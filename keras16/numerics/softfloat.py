@@ -29,6 +29,8 @@ _OF_ZERO = -(1 << 12)  # the exponent of a quotient that is 0: below all others
 _OF_NAN = 1 << 20  # the exponent of infinity and NaN: above all others
 _LARGEST = 1 << 17  # the exponent of any number, and of products and roots, is below
 _QUIET_NAN = 0x7E00  # of float16
+_INVERSE = (32664, -14259, 4839)  # 1 / sqrt(1 + x) for x in 0 to 1, in 2**-15
+_OF_HALF = 23170  # the root of a half, in 2**-15
 _MIDDLE = 6  # what `over` multiplies quotients by: 2**-20 is normal then
 
 
@@ -36,8 +38,8 @@ _MIDDLE = 6  # what `over` multiplies quotients by: 2**-20 is normal then
 class SoftFloat:
     """units x 2**exponent, the units not normalized.
 
-    Sums are right to 2**-27 of the larger addend, quotients and roots, taken in
-    float16, to 2**-10. Products are exact of 16-bit numbers, and right to 2**-13 of
+    Sums are right to 2**-27 of the larger addend, roots to 2**-14, quotients, taken
+    in float16, to 2**-10. Products are exact of 16-bit numbers, and right to 2**-13 of
     numbers that `normal` was called for; a sum that cancels has fewer bits for them.
 
     Attributes:
@@ -111,14 +113,25 @@ class SoftFloat:
         return found.times_power_of_two(-_MIDDLE)
 
     def root(self) -> SoftFloat:
-        """The square root; 0 of a negative number."""
+        """The square root; 0 of a negative number.
+
+        In integers: LLVM has no vectors of roots of float16 and takes them one by
+        one. A parabola gives the inverse root to 2**-8, a step of Newton's the rest.
+        """
         x = positive_part(self).normal()
         place = x.exponent + (_ROOM - 1)
         odd = ops.bitwise_and(place, 1)
-        raw = _float16_bits(x.units) + ops.left_shift(odd, 10)
-        raw = ops.where(ops.equal(x.units, 0), 0, raw)
-        found = of(ops.sqrt(_reinterpreted(raw)))
-        return found.times_power_of_two(ops.right_shift(place - odd, 1))
+        share = ops.right_shift(x.units, 13) - (1 << 15)  # above 1, in 2**-15
+        inverse = ops.right_shift(_INVERSE[2] * share, 15) + _INVERSE[1]
+        inverse = ops.right_shift(inverse * share, 15) + _INVERSE[0]
+        halved = ops.right_shift(inverse * _OF_HALF, 15)
+        inverse = ops.where(ops.equal(odd, 1), halved, inverse)
+        square = ops.left_shift(x.units, odd)  # 0, or from 2**28 to below 2**30
+        guess = ops.right_shift(ops.right_shift(square, 15) * inverse, 14)
+        left = (square - guess * guess) * ops.right_shift(inverse, 7)
+        units = ops.left_shift(guess, 13) + ops.right_shift(left, 10)
+        half = ops.right_shift(place - odd, 1) - (_ROOM - 1) // 2
+        return SoftFloat(units, half - 13)
 
     def with_sign_of(self, other: SoftFloat) -> SoftFloat:
         """The magnitude of this number, and 0 where the other is."""
