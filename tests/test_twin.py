@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import keras
 import numpy as np
@@ -442,3 +443,57 @@ def test_other_precisions_have_other_policies():
     assert type(mixed) is keras.Sequential
     with pytest.raises(UserError, match="no conversion to 16-plain"):
         keras16.convert(model, "16-plain")
+
+
+def is_compiled_here():
+    """Whether XLA compiles what is being traced."""
+    import tensorflow as tf
+    from tensorflow.python.ops import control_flow_util as private
+
+    return private.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
+
+
+def fitted(monkeypatch, **settings):
+    """(weights after two epochs, whether each update was traced for XLA)."""
+    keras.utils.set_random_seed(0)
+    twin = keras16.convert(convolutional(), "16")
+    twin.compile("adam", "sparse_categorical_crossentropy", **settings)
+    found, apply = [], type(twin.optimizer).apply
+
+    def watched(self, *args):
+        found.append(is_compiled_here())
+        return apply(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(twin.optimizer), "apply", watched)
+        # Batches of 16 and one of 8.
+        twin.fit(X, Y, epochs=2, batch_size=16, verbose=0, shuffle=False)
+    assert twin.jit_compile == settings["jit_compile"]
+    return [np.asarray(variable) for variable in twin.variables], found
+
+
+@of_tensorflow("graphs around compiled programs")
+def test_updates_stay_out_of_the_step_that_is_compiled(monkeypatch):
+    if backend.module().has_gpu():
+        pytest.skip("on a GPU the whole step is one program")
+    settings = {"jit_compile": True, "steps_per_execution": 2}
+    apart, is_compiled = fitted(monkeypatch, **settings)
+    assert is_compiled and not any(is_compiled)
+    with monkeypatch.context() as patch:
+        patch.setattr(backend.module(), "in_parts", lambda twin: nullcontext())
+        whole, is_compiled = fitted(monkeypatch, **settings)
+    assert is_compiled and all(is_compiled)
+    for one, other in zip(apart, whole, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@of_tensorflow("graphs around compiled programs")
+def test_a_training_step_of_ones_own_is_compiled_as_it_is(monkeypatch):
+    from keras16.convert.twin import Twin
+
+    def train_step(self, batch):
+        return super(Twin, self).train_step(batch)
+
+    monkeypatch.setattr(Twin, "train_step", train_step)
+    _, is_compiled = fitted(monkeypatch, jit_compile=True)
+    assert is_compiled and all(is_compiled)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -260,7 +260,7 @@ class StepGradients:
     def __init__(self, model: Any, compiled: bool) -> None:
         self.model = model
         self.variables: list[Any] = []
-        self._run = _graph(self._traced, compiled)
+        self.run = _graph(self._traced, compiled)
 
     def __call__(self, *batch: Any) -> list[Any]:
         """One tensor for each of `variables`; None where the loss has none.
@@ -268,9 +268,10 @@ class StepGradients:
         Args:
             *batch: x, y and, where there are any, sample weights.
         """
-        return self._run(*batch)
+        return self.run(batch)[0]
 
-    def _traced(self, *batch: Any) -> list[Any]:
+    def _traced(self, batch: Any) -> tuple[list[Any], Any]:
+        """The gradients, and what the step itself returns."""
         found: list[Any] = []
 
         def apply(gradients: Any, variables: Any = None) -> None:
@@ -281,21 +282,53 @@ class StepGradients:
         # Past Keras' __setattr__, which would keep the function as state.
         vars(self.model.optimizer)["apply"] = apply
         try:
-            self.model.train_step(batch)
+            logs = self.model.train_step(batch)
         finally:
             del vars(self.model.optimizer)["apply"]
-        return [None if g is None else tf.convert_to_tensor(g) for g in found]
+        return [None if g is None else tf.convert_to_tensor(g) for g in found], logs
+
+
+def _updates_apart(model: Any, compiled: bool) -> bool:
+    """Whether an optimizer's updates shall stay out of a compiled training step.
+
+    Those of keras16's optimizers are compiled once for all variables of a shape, while
+    inside a step that XLA compiles for a CPU it would be once for each variable, which
+    takes most of the first step's time.
+    """
+    compiles_itself = getattr(model.optimizer, "compiles_updates", False)
+    return compiled and compiles_itself and not has_gpu()
+
+
+@contextlib.contextmanager
+def in_parts(model: Any) -> Iterator[None]:
+    """A block in which Keras makes a training function that leaves updates apart.
+
+    Args:
+        model: Compiled; its training step hands all gradients to the optimizer at once.
+    """
+    compiled, plain = bool(model.jit_compile), not tf.distribute.has_strategy()
+    if model.run_eagerly or not (plain and _updates_apart(model, compiled)):
+        yield
+        return
+    gradients = StepGradients(model, compiled)
+
+    def step(batch: Any) -> Any:
+        found, logs = gradients.run(batch)
+        model.optimizer.apply(found, gradients.variables)
+        return logs
+
+    model.jit_compile = False
+    vars(model)["train_step"] = step
+    try:
+        yield
+    finally:
+        del vars(model)["train_step"]
+        model.jit_compile = compiled
 
 
 def _step_of(model: Any, compiled: bool) -> Any:
-    """A training step as a graph.
-
-    Where XLA compiles it for a CPU, the updates of keras16's optimizers stay outside:
-    each is compiled once for all variables of a shape, while inside a compiled step it
-    would be once for each variable, which takes most of the first step's time.
-    """
-    compiles_itself = getattr(model.optimizer, "compiles_updates", False)
-    if not compiled or has_gpu() or not compiles_itself:
+    """A training step as a graph."""
+    if not _updates_apart(model, compiled):
         return _graph(lambda x, y: model.train_step((x, y)) and None, compiled)
     gradients = StepGradients(model, compiled)
 

@@ -75,6 +75,13 @@ class SixteenBit:
         with self.own_floats():
             return super().call(inputs, training=training, mask=mask, **kwargs)  # type: ignore[misc]
 
+    def make_train_function(self, force: bool = False) -> Any:
+        """Keras' own; on CPUs each update is compiled once for all of its shape."""
+        in_parts = backend.module().in_parts(self)
+        is_own = type(self).train_step is not SixteenBit.train_step  # type: ignore[attr-defined]
+        with contextlib.nullcontext() if is_own else in_parts:
+            return super().make_train_function(force)  # type: ignore[misc]
+
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles a loaded model as it was saved."""
         self.compile(**keras.saving.deserialize_keras_object(config))
