@@ -453,10 +453,12 @@ def is_compiled_here():
     return private.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
 
 
-def fitted(monkeypatch, **settings):
+def fitted(monkeypatch, train_step=None, **settings):
     """(weights after two epochs, whether each update was traced for XLA)."""
     keras.utils.set_random_seed(0)
     twin = keras16.convert(convolutional(), "16")
+    if train_step is not None:
+        twin.train_step = train_step(twin.train_step)
     twin.compile("adam", "sparse_categorical_crossentropy", **settings)
     found, apply = [], type(twin.optimizer).apply
 
@@ -497,3 +499,14 @@ def test_a_training_step_of_ones_own_is_compiled_as_it_is(monkeypatch):
     monkeypatch.setattr(Twin, "train_step", train_step)
     _, is_compiled = fitted(monkeypatch, jit_compile=True)
     assert is_compiled and all(is_compiled)
+
+
+@of_tensorflow("graphs around compiled programs")
+def test_a_training_step_given_to_one_twin_is_the_one_that_trains(monkeypatch):
+    traced = []
+
+    def watched(step):
+        return lambda batch: (traced.append(len(batch)), step(batch))[1]
+
+    _, is_compiled = fitted(monkeypatch, watched, jit_compile=True)
+    assert traced and is_compiled and all(is_compiled)

@@ -299,6 +299,18 @@ def _updates_apart(model: Any, compiled: bool) -> bool:
     return compiled and compiles_itself and not has_gpu()
 
 
+def _two_parts(model: Any) -> Callable[[Any], Any]:
+    """A training step of which XLA compiles all but the updates; returns its logs."""
+    gradients = StepGradients(model, compiled=True)
+
+    def step(batch: Any) -> Any:
+        found, logs = gradients.run(batch)
+        model.optimizer.apply(found, gradients.variables)
+        return logs
+
+    return step
+
+
 @contextlib.contextmanager
 def in_parts(model: Any) -> Iterator[None]:
     """A block in which Keras makes a training function that leaves updates apart.
@@ -306,19 +318,13 @@ def in_parts(model: Any) -> Iterator[None]:
     Args:
         model: Compiled; its training step hands all gradients to the optimizer at once.
     """
-    compiled, plain = bool(model.jit_compile), not tf.distribute.has_strategy()
-    if model.run_eagerly or not (plain and _updates_apart(model, compiled)):
+    compiled = bool(model.jit_compile)
+    is_usual = not (model.run_eagerly or tf.distribute.has_strategy())
+    if not (is_usual and _updates_apart(model, compiled)):
         yield
         return
-    gradients = StepGradients(model, compiled)
-
-    def step(batch: Any) -> Any:
-        found, logs = gradients.run(batch)
-        model.optimizer.apply(found, gradients.variables)
-        return logs
-
     model.jit_compile = False
-    vars(model)["train_step"] = step
+    vars(model)["train_step"] = _two_parts(model)
     try:
         yield
     finally:
@@ -330,12 +336,8 @@ def _step_of(model: Any, compiled: bool) -> Any:
     """A training step as a graph."""
     if not _updates_apart(model, compiled):
         return _graph(lambda x, y: model.train_step((x, y)) and None, compiled)
-    gradients = StepGradients(model, compiled)
-
-    def step(x: Any, y: Any) -> None:
-        model.optimizer.apply(gradients(x, y), gradients.variables)
-
-    return _graph(step, compiled=False)
+    step = _two_parts(model)
+    return _graph(lambda x, y: step((x, y)) and None, compiled=False)
 
 
 class Loop:

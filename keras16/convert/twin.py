@@ -77,9 +77,10 @@ class SixteenBit:
 
     def make_train_function(self, force: bool = False) -> Any:
         """Keras' own; on CPUs each update is compiled once for all of its shape."""
-        in_parts = backend.module().in_parts(self)
-        is_own = type(self).train_step is not SixteenBit.train_step  # type: ignore[attr-defined]
-        with contextlib.nullcontext() if is_own else in_parts:
+        step = getattr(self.train_step, "__func__", None)  # type: ignore[attr-defined]
+        if step is not SixteenBit.train_step:  # type: ignore[attr-defined]
+            return super().make_train_function(force)  # type: ignore[misc]
+        with backend.module().in_parts(self):
             return super().make_train_function(force)  # type: ignore[misc]
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
