@@ -243,7 +243,7 @@ def prepare(run: Run) -> Prepared:
     training_rows, validation_rows = data.hold_out(dataset, run.validation, run.seed)
     batch_size = min(run.batch_size, len(training_rows))
     steps = run.epochs * (len(training_rows) // batch_size)
-    compiled = backend.module().compiles(row.policy, hardware.native_float16())
+    compiled = backend.module().compiles(row.policy, hardware.float16_kernels())
     net = assembly.assemble(run, aim, dataset, training_rows, steps, compiled)
     return Prepared(
         run, aim, dataset, net, training_rows, validation_rows, batch_size, compiled

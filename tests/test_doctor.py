@@ -183,6 +183,18 @@ def test_the_description_leaves_out_what_is_not_there():
     assert rows["XLA"] == "compiles the steps of precisions 16 and mixed"
 
 
+def test_missing_kernels_are_told_where_they_would_run():
+    there = {"cpu_flags": ("avx512_fp16", "amx_bf16")}
+    (found,) = said(**there)
+    assert "kernels for this CPU are not there" in found and "C compiler" in found
+    (found,) = said(**there, environment={"KERAS16_KERNELS": "0"})
+    assert "Unset KERAS16_KERNELS." in found
+    assert said(**there, own_kernels=True) == []
+    assert said(**there, float16_kernels=True) == []
+    own = dict(doctor.description(machine(**there, own_kernels=True)))
+    assert "keras16's kernels" in own["XLA"]
+
+
 # Looking
 
 

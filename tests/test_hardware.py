@@ -100,6 +100,21 @@ def test_native_float16_by_flag(cpu, flags, native):
     assert "\n" not in line
 
 
+@pytest.mark.parametrize(
+    ("flags", "fast"),
+    [
+        (("avx512_fp16",), False),  # the gradient of a kernel is oneDNN's reference
+        (("avx512_fp16", "amx_bf16"), False),
+        (("avx512_fp16", "amx_fp16"), True),
+        (("asimdhp",), True),
+        ((), False),
+    ],
+)
+def test_arithmetic_is_not_enough_for_fast_kernels(cpu, flags, fast):
+    cpu(*flags)
+    assert hardware.float16_kernels() is fast
+
+
 def test_expectation_speaks_of_the_precision_that_was_asked_for(cpu):
     cpu("avx512f", "avx512_bf16")
     assert hardware.expectation("32") == ""

@@ -18,6 +18,7 @@ FILES = sorted(
 # From the bottom to the top: a part imports those of the rows before its own.
 LAYERS = (
     {"errors"},
+    {"kernels"},
     {"backend"},
     {
         "applications",

@@ -77,7 +77,7 @@ def optimized(step, *arrays):
 def test_a_residual_net_is_no_longer_program_than_its_blocks(monkeypatch):
     if backend.module().has_gpu():
         pytest.skip("on a GPU XLA weighs what it repeats")
-    monkeypatch.setattr(hardware, "native_float16", lambda: False)
+    monkeypatch.setattr(backend.module(), "compiles", lambda *_: True)
     few, many = (residual_step(layers, blocks) for blocks in (2, 4))
     assert many <= 2.5 * few
     # Of Keras' own layers each convolution computes all the blocks before it.
@@ -87,9 +87,9 @@ def test_a_residual_net_is_no_longer_program_than_its_blocks(monkeypatch):
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "float32", "bfloat16"])
 def test_only_pure_16_bit_steps_are_changed(policy, monkeypatch):
-    monkeypatch.setattr(hardware, "native_float16", lambda: False)
+    monkeypatch.setattr(hardware, "float16_kernels", lambda: False)
     layer = layers.Conv2D(2, 3, dtype=policy)
-    compiles = backend.module().compiles(policy, native_float16=False)
+    compiles = backend.module().compiles(policy, float16_kernels=False)
     assert _compiled.is_repeated(layer) == (compiles and policy == "bfloat16")
     assert not bits.is_16_bit("float32")
 
@@ -98,10 +98,10 @@ def test_on_a_cpu_with_float16_the_step_is_not_changed(monkeypatch):
     if backend.module().has_gpu():
         pytest.skip("with a GPU every step is compiled")
     layer = layers.Conv2D(2, 3, dtype="float16")
-    for native in (False, True):
-        monkeypatch.setattr(hardware, "native_float16", lambda native=native: native)
+    for fast in (False, True):
+        monkeypatch.setattr(hardware, "float16_kernels", lambda fast=fast: fast)
         assert _compiled.is_compiled(layer) == backend.module().compiles(
-            "float16", native
+            "float16", fast
         )
 
 

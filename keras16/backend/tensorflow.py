@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from keras16.backend import orthogonal
+from keras16.backend import orthogonal, tensorflow_kernels
 from keras16.backend.batches import in_batches
 from keras16.backend.tensorflow_graph import wide_tensors
 
@@ -130,7 +131,8 @@ def described() -> dict[str, Any]:
     """What TensorFlow was built for, and the GPUs that it sees by name.
 
     Returns:
-        "backend_gpus", "cuda_build" and "cuda_version".
+        "backend_gpus", "cuda_build" and "cuda_version"; "own_kernels": whether
+        keras16's are compiled and run here.
     """
     build = tf.sysconfig.get_build_info()
     gpus = tf.config.list_physical_devices("GPU")
@@ -139,6 +141,7 @@ def described() -> dict[str, Any]:
         "backend_gpus": tuple(one.get("device_name", "a GPU") for one in details),
         "cuda_build": bool(build.get("is_cuda_build")),
         "cuda_version": str(build.get("cuda_version", "")),
+        "own_kernels": tensorflow_kernels.available(),
     }
 
 
@@ -226,22 +229,30 @@ def computing_float64() -> contextlib.AbstractContextManager[Any]:
     return contextlib.nullcontext()
 
 
-def compiles(policy: str, native_float16: bool) -> bool:
+def own_kernels(*tensors: Any) -> ModuleType | None:
+    """The kernels of keras16 for these tensors; None where TensorFlow's are taken."""
+    return tensorflow_kernels if tensorflow_kernels.take(*tensors) else None
+
+
+def compiles(policy: str, float16_kernels: bool) -> bool:
     """Whether XLA shall compile the step of a policy.
 
-    On a GPU it always does. On a CPU that has float16 arithmetic, oneDNN's
-    convolutions are several times faster than XLA's. On one that hasn't, those
-    kernels are missing: Eigen's are slow, and its filter gradient adds in float16
-    (1.7 % off for 256 images of 32 x 32), while XLA widens inside the kernel. Mixed
-    precision is compiled for the same reasons, lest pure float16 be compared with a
-    baseline that no GPU has.
+    On a GPU it always does. On a CPU for which oneDNN has float16 kernels, its
+    convolutions are several times faster than XLA's; so are our own, in pure float16.
+    Elsewhere there is XLA: Eigen's kernels are slow, and its filter gradient adds in
+    float16 (1.7 % off for 256 images of 32 x 32), while XLA widens inside the kernel.
+    Mixed precision is compiled for the same reasons, lest pure float16 be compared with
+    a baseline that no GPU has.
 
     Args:
         policy: Keras' dtype policy.
-        native_float16: Whether the CPU has float16 arithmetic.
+        float16_kernels: Whether oneDNN has fast ones for all of a step here.
     """
-    of_float16 = policy in ("float16", "mixed_float16")
-    return has_gpu() or (of_float16 and not native_float16)
+    if has_gpu():
+        return True
+    if policy == "float16" and tensorflow_kernels.available():
+        return False
+    return policy in ("float16", "mixed_float16") and not float16_kernels
 
 
 class StepGradients:

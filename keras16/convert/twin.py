@@ -117,7 +117,7 @@ class SixteenBit:
     def _compiles(self, asked: bool | str, run_eagerly: bool) -> bool:
         if asked != "auto":
             return bool(asked)
-        native = hardware.native_float16()
+        native = hardware.float16_kernels()
         return not run_eagerly and backend.module().compiles(_floatx(self), native)
 
 

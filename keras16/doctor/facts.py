@@ -28,6 +28,7 @@ TENSORFLOWS = (
 CUDA_LIBRARY = "nvidia-cudnn-cu"  # a package's name goes on with CUDA's version
 VARIABLES = (
     "CUDA_VISIBLE_DEVICES",
+    "KERAS16_KERNELS",
     "KERAS_BACKEND",
     "MLFLOW_TRACKING_URI",
     "OMP_NUM_THREADS",
@@ -67,6 +68,8 @@ class Facts:
         cpu_flags: Those that decide the speed of 16 bits.
         f16c: Whether an x86 CPU converts float16 by itself; True elsewhere.
         native_float16: Whether the CPU multiplies in float16 itself.
+        float16_kernels: Whether oneDNN has fast float16 kernels for every step here.
+        own_kernels: Whether keras16 has, compiled and for this CPU.
         cores: That this process may use.
         gpus: That the driver lists.
         versions: By package; "" where it is not installed.
@@ -91,6 +94,8 @@ class Facts:
     cpu_flags: tuple[str, ...] = ()
     f16c: bool = True
     native_float16: bool = False
+    float16_kernels: bool = False
+    own_kernels: bool = False
     cores: int = 1
     gpus: tuple[hardware.Gpu, ...] = ()
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -122,6 +127,7 @@ def gathered() -> Facts:
         cpu_flags=hardware.cpu_flags(),
         f16c=hardware.converts_float16(),
         native_float16=hardware.native_float16(),
+        float16_kernels=hardware.float16_kernels(),
         cores=hardware.usable_cores(),
         gpus=hardware.gpu_details(),
         versions={
@@ -144,7 +150,7 @@ def measured(facts: Facts) -> Facts:
 
     module = backend.module()
     on = {
-        dtype: bool(module.compiles(dtype, facts.native_float16))
+        dtype: bool(module.compiles(dtype, facts.float16_kernels))
         for dtype in ("float16", "float32")
     }
     speed = Speed(

@@ -82,6 +82,10 @@ def _xla(facts: Facts) -> str:
         return "compiles every step"
     if facts.backend_gpus:
         return "compiles every step on the GPU"
-    if facts.native_float16:
+    if facts.own_kernels:
+        return (
+            "compiles the steps of precision mixed; those of 16 have keras16's kernels"
+        )
+    if facts.float16_kernels:
         return "compiles no step: oneDNN's float16 kernels are faster here"
     return "compiles the steps of precisions 16 and mixed"

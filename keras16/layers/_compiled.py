@@ -26,7 +26,7 @@ def is_compiled(layer: keras.layers.Layer) -> bool:
     dtype = layer.variable_dtype
     if not bits.is_16_bit(dtype):
         return False
-    return backend.module().compiles(dtype, hardware.native_float16())
+    return backend.module().compiles(dtype, hardware.float16_kernels())
 
 
 def is_repeated(layer: keras.layers.Layer) -> bool:

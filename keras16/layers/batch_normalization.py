@@ -11,7 +11,7 @@ from keras import ops
 from keras16 import backend
 from keras16.errors import NoSixteenBits, UserError
 from keras16.layers import _compiled
-from keras16.numerics import averages, bits, extremes, norms, reductions, wide
+from keras16.numerics import averages, bits, columns, extremes, norms, reductions, wide
 
 
 @keras.saving.register_keras_serializable(package="keras16")
@@ -221,8 +221,7 @@ class _Statistics:
 
     def __init__(self, rows: Any, epsilon: float, mask: Any, together: int) -> None:
         self.mask, self.together, self.count = mask, together, _count(rows, mask)
-        highest, lowest = extremes.of_columns(rows)
-        mean = reductions.row_mean(rows, mask)
+        mean, highest, lowest = columns.means_and_extremes(rows, mask)
         self.mean = backend.one_pass(_mean_within)(mean, highest, lowest)
         if mask is not None:
             inside = ops.where(mask, rows, self.mean)
@@ -230,9 +229,9 @@ class _Statistics:
         self.power, offset = backend.one_pass(_to_one, epsilon)(
             self.mean, highest, lowest
         )
-        self.centered, squares = self._centered_and_squared(rows, offset)
-        self.center = reductions.row_mean(self.centered, mask)
-        square = reductions.row_mean(squares, mask)
+        self.centered, self.center, square = columns.line_and_means(
+            rows, self.power, offset, mask, self.together
+        )
         self.inverse, self.deviation, self.mean_residual = backend.one_pass(
             _spread, epsilon
         )(self.center, square, self.power)
@@ -246,8 +245,7 @@ class _Statistics:
 
     def gradients(self, gamma: Any, gradient: Any) -> tuple[Any, Any, Any]:
         """The gradients of rows, gamma and beta."""
-        of_beta = reductions.row_sum(gradient)
-        along = reductions.row_sum(gradient * self.centered)
+        of_beta, along = columns.sums_with(gradient, self.centered)
         of_gamma, slope, offset, steepness = backend.one_pass(_slopes)(
             of_beta, along, gamma, self.center, self.inverse, self.power, self.count
         )
@@ -258,13 +256,6 @@ class _Statistics:
         given = gradient, self.centered
         of_rows = self._by_column(_beside_line, given, slope, offset, steepness)
         return of_rows, of_gamma, of_beta
-
-    def _centered_and_squared(self, rows: Any, offset: Any) -> tuple[Any, Any]:
-        if self.mask is None:
-            return self._by_column(_line_and_square, (rows,), self.power, offset)
-        # What is masked may lie anywhere, and must not end as an infinity.
-        centered = ops.clip(_line(rows, self.power, offset), -(2**14), 2**14)
-        return centered, centered * centered
 
     def _by_column(self, rule: Any, rows: Any, *vectors: Any) -> Any:
         return wide.by_column(rule, rows, vectors, self.together)
@@ -316,11 +307,6 @@ def _slopes(
 
 def _line(x: Any, slope: Any, offset: Any) -> Any:
     return x * slope + offset
-
-
-def _line_and_square(x: Any, slope: Any, offset: Any) -> tuple[Any, Any]:
-    line = bits.rounded(_line(x, slope, offset))
-    return line, line * line
 
 
 def _beside_line(y: Any, x: Any, slope: Any, offset: Any, steepness: Any) -> Any:

@@ -1,8 +1,9 @@
 """Convolutions whose activations are right in 16 bits.
 
 The convolutions are Keras': their kernels accumulate wider inside. Eigen's, which
-TensorFlow uses where neither oneDNN, cuDNN nor XLA compiles the step, may not. Only
-depthwise ones are our own on a CPU: nobody's kernels and gradients are fast there.
+TensorFlow uses where neither oneDNN, cuDNN nor XLA compiles the step, may not. On a CPU
+depthwise ones are our own: nobody's kernels and gradients are fast there. So are the
+others, in float16, where nobody's are (`keras16.kernels`).
 """
 
 from __future__ import annotations
@@ -15,15 +16,16 @@ from keras import ops
 from keras16.layers._activations import SixteenBitActivations
 from keras16.layers._compiled import ComputedOnce, missing
 from keras16.layers._depthwise import Depthwise, Separable
+from keras16.layers._own_kernels import Convolved, Transposed
 
 
 @keras.saving.register_keras_serializable(package="keras16")
-class Conv1D(ComputedOnce, SixteenBitActivations, keras.layers.Conv1D):
+class Conv1D(ComputedOnce, SixteenBitActivations, Convolved, keras.layers.Conv1D):
     """Keras' layer, its activation in 16 bits where its inputs are."""
 
 
 @keras.saving.register_keras_serializable(package="keras16")
-class Conv2D(ComputedOnce, SixteenBitActivations, keras.layers.Conv2D):
+class Conv2D(ComputedOnce, SixteenBitActivations, Convolved, keras.layers.Conv2D):
     """Keras' layer, its activation in 16 bits where its inputs are."""
 
     def call(self, inputs: Any) -> Any:
@@ -36,20 +38,20 @@ class Conv2D(ComputedOnce, SixteenBitActivations, keras.layers.Conv2D):
 
 
 @keras.saving.register_keras_serializable(package="keras16")
-class Conv3D(ComputedOnce, SixteenBitActivations, keras.layers.Conv3D):
+class Conv3D(ComputedOnce, SixteenBitActivations, Convolved, keras.layers.Conv3D):
     """Keras' layer, its activation in 16 bits where its inputs are."""
 
 
 @keras.saving.register_keras_serializable(package="keras16")
 class Conv1DTranspose(
-    ComputedOnce, SixteenBitActivations, keras.layers.Conv1DTranspose
+    ComputedOnce, SixteenBitActivations, Transposed, keras.layers.Conv1DTranspose
 ):
     """Keras' layer, its activation in 16 bits where its inputs are."""
 
 
 @keras.saving.register_keras_serializable(package="keras16")
 class Conv2DTranspose(
-    ComputedOnce, SixteenBitActivations, keras.layers.Conv2DTranspose
+    ComputedOnce, SixteenBitActivations, Transposed, keras.layers.Conv2DTranspose
 ):
     """Keras' layer, its activation in 16 bits where its inputs are."""
 

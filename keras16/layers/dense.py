@@ -9,6 +9,7 @@ from keras import ops
 
 from keras16.layers._activations import SixteenBitActivations, sixteen_bit
 from keras16.layers._compiled import ComputedOnce
+from keras16.layers._own_kernels import Multiplied
 from keras16.numerics import bits, broadcasting
 
 
@@ -18,7 +19,7 @@ class Activation(SixteenBitActivations, keras.layers.Activation):
 
 
 @keras.saving.register_keras_serializable(package="keras16")
-class Dense(ComputedOnce, SixteenBitActivations, keras.layers.Dense):
+class Dense(ComputedOnce, SixteenBitActivations, Multiplied, keras.layers.Dense):
     """Keras' layer, its activation in 16 bits where its inputs are."""
 
 

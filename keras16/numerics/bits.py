@@ -198,14 +198,19 @@ def bit_length(n: Any) -> Any:
 def rounded(x: Any) -> Any:
     """The same tensor, its rounding to 16 bits made certain.
 
-    XLA keeps intermediate float16 results in wider registers ("excess
-    precision") and removes pairs of conversions, bitcasts and barriers, which
-    breaks error-free transformations. It does not see through an exclusive-or
-    with a number that is zero only at run time.
+    XLA keeps intermediate float16 results in wider registers ("excess precision"),
+    removes pairs of conversions, bitcasts and barriers, and on CPUs with float16
+    arithmetic LLVM makes one operation of a product and a sum: all of it breaks
+    error-free transformations. Neither sees through an exclusive-or with a number that
+    is always zero if neither can know: a square, modulo 8, is 0, 1 or 4, so its bits of
+    1 and of 4 are never both set.
     """
     raw = reinterpreted(x, "int16")
-    mask, places = ops.cast(0x7FFF, "int16"), ops.cast(15, "int16")
-    zero = ops.right_shift(ops.bitwise_and(raw, mask), places)
+    square = raw * raw
+    places, mask = ops.cast(2, "int16"), ops.cast(1, "int16")
+    zero = ops.bitwise_and(
+        ops.bitwise_and(square, ops.right_shift(square, places)), mask
+    )
     return reinterpreted(ops.bitwise_xor(raw, zero), name_of(x))
 
 

@@ -233,6 +233,9 @@ def weighted_row_sum(rows: Any, exponent: Any) -> Any:
         exponent: Whole number, so large that the result can't overflow: log2(n)
             rounded up makes it no larger than the largest element.
     """
+    own = backend.module().own_kernels(rows)
+    if own is not None:
+        return own.row_sums(rows, ops.left_shift(1, exponent))
     n, in_three = ops.shape(rows)[0], ops.expand_dims(rows, 0)
     part = _weighted(in_three, n, exponent, LONGEST_OF_ROWS)
     return ops.reshape(part, (rows.shape[1],))

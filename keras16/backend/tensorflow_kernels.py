@@ -1,0 +1,277 @@
+"""The kernels in C as operations of TensorFlow's, with gradients."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.framework import ops
+from tensorflow.python.ops import control_flow_util
+
+from keras16 import kernels
+
+_IMAGES = "Keras16Convolution"
+_BACK = "Keras16ConvolutionOfSlopes"
+_KERNEL = "Keras16KernelGradient"
+_SUMS = "Keras16RowSums"
+
+
+@functools.cache
+def _library() -> Any:
+    """The operations; None where they are not installed or this CPU can't run them."""
+    path = kernels.library()
+    if path is None:
+        return None
+    try:
+        library = tf.load_op_library(str(path))
+    except (tf.errors.OpError, OSError):
+        return None
+    if not hasattr(library, _IMAGES):
+        return None
+    for name, gradient in _GRADIENTS.items():
+        tf.RegisterGradient(name)(gradient)
+    return library
+
+
+def available() -> bool:
+    """Whether float16 convolutions and products have kernels of our own here."""
+    return _library() is not None
+
+
+def take(*tensors: Any) -> bool:
+    """Whether our kernels take these tensors, in the graph that is being traced.
+
+    XLA has no part in them: a step that it compiles whole computes convolutions itself.
+    """
+    if any(tensor.dtype != tf.float16 for tensor in tensors) or not available():
+        return False
+    return not control_flow_util.GraphOrParentsInXlaContext(ops.get_default_graph())
+
+
+def convolution(
+    x: Any,
+    kernel: Any,
+    *,
+    strides: Sequence[int] = (1, 1),
+    dilation: Sequence[int] = (1, 1),
+    padding: str = "valid",
+) -> Any:
+    """A convolution of images; products are added in float32 and rounded once.
+
+    Args:
+        x: [images, height, width, channels] float16.
+        kernel: [window height, window width, channels, out channels] float16.
+        strides: Of rows and of columns.
+        dilation: Likewise.
+        padding: "valid" or "same".
+
+    Returns:
+        [images, out height, out width, out channels] float16.
+    """
+    window = kernel.shape[:2]
+    places = [
+        placed(*each, padding)
+        for each in zip(_lengths(x), window, strides, dilation, strict=True)
+    ]
+    outs, before = zip(*places, strict=True)
+    numbers = [*strides, *dilation, *before, *_lengths(x), *outs, *window]
+    outputs = _convolved(x, kernel, _geometry(numbers))
+    outputs.set_shape([x.shape[0], *map(_known, outs), kernel.shape[3]])
+    return outputs
+
+
+def transposed(
+    x: Any,
+    kernel: Any,
+    *,
+    out: Sequence[int],
+    before: Sequence[int],
+    strides: Sequence[int],
+    dilation: Sequence[int],
+) -> Any:
+    """The transpose of a convolution.
+
+    Args:
+        x: [images, height, width, channels] float16.
+        kernel: [window height, window width, out channels, channels] float16.
+        out: Height and width of the results.
+        before: Rows and columns of zeros before them in that convolution.
+        strides: Of that convolution.
+        dilation: Likewise.
+
+    Returns:
+        [images, *out, out channels] float16.
+    """
+    numbers = [*strides, *dilation, *before, *out, *_lengths(x), *kernel.shape[:2]]
+    outputs = _convolved_back(x, kernel, _geometry(numbers))
+    outputs.set_shape([x.shape[0], *map(_known, out), kernel.shape[2]])
+    return outputs
+
+
+def product(x: Any, kernel: Any) -> Any:
+    """Rows times a matrix, [..., inputs] x [inputs, outputs] in float16."""
+    inputs, outputs = kernel.shape
+    count = tf.size(x, out_type=tf.int32) // max(inputs, 1)
+    rows = tf.reshape(x, [count, 1, 1, inputs])
+    result = convolution(rows, tf.reshape(kernel, [1, 1, inputs, outputs]))
+    result = tf.reshape(result, [*_lengths(x, 0, len(x.shape) - 1), outputs])
+    result.set_shape([*x.shape[:-1], outputs])
+    return result
+
+
+def row_sums(rows: Any, over: Any) -> Any:
+    """Sums of the columns of [n, channels] float16, over a whole number: [channels]."""
+    sums = _library().keras16_row_sums(x=rows, over=tf.cast(over, tf.int64))
+    sums.set_shape(rows.shape[1:])
+    return sums
+
+
+def means_and_extremes(rows: Any) -> tuple[Any, Any, Any]:
+    """Of the columns of [n, channels] float16: means, largest and smallest numbers."""
+    found = _library().keras16_sums_and_extremes(x=rows, over=_count(rows))
+    for each in found:
+        each.set_shape(rows.shape[1:])
+    return tuple(found)
+
+
+def line_and_means(rows: Any, slope: Any, offset: Any) -> tuple[Any, Any, Any]:
+    """Rows x slope + offset, and the means of that and of its squares, by column.
+
+    Args:
+        rows: [n, channels] float16.
+        slope: [channels] float16.
+        offset: Likewise.
+    """
+    line, *means = _library().keras16_line_and_sums(
+        x=rows, slope=slope, offset=offset, over=_count(rows)
+    )
+    line.set_shape(rows.shape)
+    for each in means:
+        each.set_shape(rows.shape[1:])
+    return line, *means
+
+
+def sums_with(rows: Any, other: Any) -> tuple[Any, Any]:
+    """Sums of the columns of [n, channels] float16, alone and times another matrix."""
+    found = _library().keras16_sums_with(
+        x=rows, other=other, over=tf.constant(1, tf.int64)
+    )
+    for each in found:
+        each.set_shape(rows.shape[1:])
+    return tuple(found)
+
+
+def _count(rows: Any) -> Any:
+    return tf.shape(rows, out_type=tf.int64)[0]
+
+
+def placed(
+    length: Any, window: int, stride: int, dilation: int, padding: str
+) -> tuple[Any, Any]:
+    """How many windows there are along an axis, and the zeros before the first.
+
+    Args:
+        length: Of the axis: a number, or a tensor where it is not known yet.
+        window: Of a convolution, along that axis.
+        stride: Likewise.
+        dilation: Likewise.
+        padding: "valid" or "same".
+    """
+    reach = (window - 1) * dilation + 1
+    if padding == "valid":
+        windows = (length - reach) // stride + 1
+        if isinstance(windows, int):
+            return max(windows, 0), 0
+        return tf.maximum(windows, 0), 0
+    windows = -(-length // stride)
+    zeros = (windows - 1) * stride + reach - length
+    if isinstance(zeros, int):
+        return windows, max(zeros, 0) // 2
+    return windows, tf.maximum(zeros, 0) // 2
+
+
+def _lengths(x: Any, first: int = 1, last: int = 3) -> list[Any]:
+    """Lengths of some axes: numbers where they are known, tensors where not."""
+    return [
+        tf.shape(x)[axis] if x.shape[axis] is None else x.shape[axis]
+        for axis in range(first, last)
+    ]
+
+
+def _known(length: Any) -> int | None:
+    return length if isinstance(length, int) else None
+
+
+def _geometry(numbers: Sequence[Any]) -> Any:
+    """What kernels.h calls the rest of a convolution."""
+    if all(isinstance(number, int) for number in numbers):
+        return tf.constant(numbers, tf.int64)
+    return tf.stack([tf.cast(number, tf.int64) for number in numbers])
+
+
+def _convolved(x: Any, kernel: Any, geometry: Any) -> Any:
+    return _library().keras16_convolution(x=x, kernel=kernel, geometry=geometry)
+
+
+def _convolved_back(slopes: Any, kernel: Any, geometry: Any) -> Any:
+    return _library().keras16_convolution_of_slopes(
+        slopes=slopes, kernel=kernel, geometry=geometry
+    )
+
+
+def _kernel_gradient(x: Any, slopes: Any, geometry: Any) -> Any:
+    return _library().keras16_kernel_gradient(x=x, slopes=slopes, geometry=geometry)
+
+
+# All three are linear in both their inputs, and each other's transposes.
+
+
+def _gradients_of_images(op: Any, upstream: Any) -> list[Any]:
+    x, kernel, geometry = op.inputs
+    return _like(
+        op,
+        _convolved_back(upstream, kernel, geometry),
+        _kernel_gradient(x, upstream, geometry),
+    )
+
+
+def _gradients_back(op: Any, upstream: Any) -> list[Any]:
+    slopes, kernel, geometry = op.inputs
+    return _like(
+        op,
+        _convolved(upstream, kernel, geometry),
+        _kernel_gradient(upstream, slopes, geometry),
+    )
+
+
+def _gradients_of_kernel(op: Any, upstream: Any) -> list[Any]:
+    x, slopes, geometry = op.inputs
+    return _like(
+        op,
+        _convolved_back(slopes, upstream, geometry),
+        _convolved(x, upstream, geometry),
+    )
+
+
+def _gradients_of_sums(op: Any, upstream: Any) -> list[Any]:
+    rows, over = op.inputs
+    # Never a float of the count: it may be beyond the format.
+    part = row_sums(upstream[None], over)
+    return [tf.broadcast_to(part, tf.shape(rows)), None]
+
+
+def _like(op: Any, *gradients: Any) -> list[Any]:
+    """Gradients of the first two inputs, of their shapes; lengths have none."""
+    for gradient, given in zip(gradients, op.inputs, strict=False):
+        gradient.set_shape(given.shape)
+    return [*gradients, None]
+
+
+_GRADIENTS = {
+    _IMAGES: _gradients_of_images,
+    _BACK: _gradients_back,
+    _KERNEL: _gradients_of_kernel,
+    _SUMS: _gradients_of_sums,
+}

@@ -1,0 +1,47 @@
+/* What the kernels compute, apart from who calls them. */
+#ifndef KERAS16_KERNELS_H
+#define KERAS16_KERNELS_H
+
+#include <stdint.h>
+
+/* A convolution of images, [images, height, width, channels], with a kernel,
+ * [window height, window width, channels, out channels], all of float16. */
+typedef struct {
+    int images, height, width, channels;
+    int window_height, window_width, out_channels;
+    int out_height, out_width;
+    int stride_rows, stride_columns;
+    int tap_rows, tap_columns; /* dilation: from one tap of the window to the next */
+    int top, left;             /* zeros before the first line and column */
+} convolution;
+
+/* A float16 matrix, [rows, channels]. */
+typedef struct {
+    const uint16_t *x;
+    int64_t rows;
+    int channels;
+} matrix;
+
+/* Whether this CPU has what the kernels need, and the system lets this process use it. */
+int has_matrix_unit(void);
+
+/* Each gives 1, or 0 where there was no memory for it. */
+int convolve(const convolution *c, const uint16_t *x, const uint16_t *kernel, uint16_t *y);
+int convolve_back(const convolution *c, const uint16_t *slopes, const uint16_t *kernel,
+                  uint16_t *x);
+int kernel_gradient(const convolution *c, const uint16_t *x, const uint16_t *slopes,
+                    uint16_t *kernel);
+
+/* Sums over the rows, divided by a whole number; [channels] each. */
+int row_sums(const matrix *m, int64_t over, uint16_t *sums);
+/* And the largest and smallest of each column. */
+int sums_and_extremes(const matrix *m, int64_t over, uint16_t *sums, uint16_t *highest,
+                      uint16_t *lowest);
+/* x slope + offset, rounded; sums of that and of its squares. */
+int line_and_sums(const matrix *m, const uint16_t *slope, const uint16_t *offset, int64_t over,
+                  uint16_t *line, uint16_t *sums, uint16_t *squares);
+/* Sums of x and of x times another matrix. */
+int sums_with(const matrix *m, const uint16_t *other, int64_t over, uint16_t *sums,
+              uint16_t *products);
+
+#endif

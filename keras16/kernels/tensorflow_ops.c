@@ -1,0 +1,310 @@
+/* The kernels as operations of TensorFlow's, by its C interface.
+ *
+ * Nothing of TensorFlow is needed to compile this file: the functions of its interface
+ * are looked up in the library that this process has loaded.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels.h"
+
+enum { HALF = 19, INT64 = 9, INVALID_ARGUMENT = 3, RESOURCE_EXHAUSTED = 8 };
+
+/* name, result, arguments */
+#define INTERFACE(F)                                                                      \
+    F(TF_NewStatus, void *, (void))                                                       \
+    F(TF_DeleteStatus, void, (void *))                                                    \
+    F(TF_SetStatus, void, (void *, int, const char *))                                    \
+    F(TF_GetCode, int, (const void *))                                                    \
+    F(TF_NewOpDefinitionBuilder, void *, (const char *))                                  \
+    F(TF_OpDefinitionBuilderAddInput, void, (void *, const char *))                       \
+    F(TF_OpDefinitionBuilderAddOutput, void, (void *, const char *))                      \
+    F(TF_OpDefinitionBuilderSetShapeInferenceFunction, void,                              \
+      (void *, void (*)(void *, void *)))                                                 \
+    F(TF_ShapeInferenceContextSetUnknownShape, void, (void *, void *))                    \
+    F(TF_RegisterOpDefinition, void, (void *, void *))                                    \
+    F(TF_NewKernelBuilder, void *,                                                        \
+      (const char *, const char *, void *(*)(void *), void (*)(void *, void *),           \
+       void (*)(void *)))                                                                 \
+    F(TF_RegisterKernelBuilder, void, (const char *, void *, void *))                     \
+    F(TF_OpKernelContext_Failure, void, (void *, void *))                                 \
+    F(TF_GetInput, void, (void *, int, void **, void *))                                  \
+    F(TF_AllocateOutput, void *, (void *, int, int, const int64_t *, int, size_t, void *)) \
+    F(TF_DeleteTensor, void, (void *))                                                    \
+    F(TF_TensorType, int, (const void *))                                                 \
+    F(TF_NumDims, int, (const void *))                                                    \
+    F(TF_Dim, int64_t, (const void *, int))                                               \
+    F(TF_TensorData, void *, (const void *))
+
+#define DECLARED(name, result, arguments) static result(*name) arguments;
+INTERFACE(DECLARED)
+
+/* The third input of each operation: all lengths but the number of images and channels.
+ * It is the same for a convolution and its gradients. */
+enum {
+    STRIDES = 0,
+    TAPS = 2,
+    BEFORE = 4,
+    IMAGE = 6,
+    OUTPUTS = 8,
+    WINDOW = 10,
+    NUMBERS = 12,
+};
+
+static int read_geometry(void *tensor, convolution *c) {
+    if (TF_TensorType(tensor) != INT64 || TF_NumDims(tensor) != 1 ||
+        TF_Dim(tensor, 0) != NUMBERS)
+        return 0;
+    const int64_t *of = TF_TensorData(tensor);
+    for (int i = 0; i < NUMBERS; i++)
+        if (of[i] > INT32_MAX || of[i] < INT32_MIN) return 0;
+    c->stride_rows = (int)of[STRIDES], c->stride_columns = (int)of[STRIDES + 1];
+    c->tap_rows = (int)of[TAPS], c->tap_columns = (int)of[TAPS + 1];
+    c->top = (int)of[BEFORE], c->left = (int)of[BEFORE + 1];
+    c->height = (int)of[IMAGE], c->width = (int)of[IMAGE + 1];
+    c->out_height = (int)of[OUTPUTS], c->out_width = (int)of[OUTPUTS + 1];
+    c->window_height = (int)of[WINDOW], c->window_width = (int)of[WINDOW + 1];
+    return c->stride_rows > 0 && c->stride_columns > 0 && c->tap_rows > 0 &&
+           c->tap_columns > 0 && c->window_height > 0 && c->window_width > 0 &&
+           c->height >= 0 && c->width >= 0 && c->out_height >= 0 && c->out_width >= 0;
+}
+
+static int is_of(void *tensor, int64_t a, int64_t b, int64_t c, int64_t d) {
+    return TF_NumDims(tensor) == 4 && TF_Dim(tensor, 0) == a && TF_Dim(tensor, 1) == b &&
+           TF_Dim(tensor, 2) == c && TF_Dim(tensor, 3) == d;
+}
+
+static void set_shape(int64_t *shape, int64_t a, int64_t b, int64_t c, int64_t d) {
+    shape[0] = a, shape[1] = b, shape[2] = c, shape[3] = d;
+}
+
+typedef int (*kernel)(const convolution *, const uint16_t *, const uint16_t *, uint16_t *);
+/* Gives whether the inputs go together, and the shape of the output. */
+typedef int (*reader)(void *const *in, convolution *c, int64_t *shape);
+
+static int of_outputs(void *const *in, convolution *c, int64_t *shape) {
+    c->images = (int)TF_Dim(in[0], 0);
+    c->channels = (int)TF_Dim(in[1], 2), c->out_channels = (int)TF_Dim(in[1], 3);
+    set_shape(shape, c->images, c->out_height, c->out_width, c->out_channels);
+    return is_of(in[0], c->images, c->height, c->width, c->channels) &&
+           is_of(in[1], c->window_height, c->window_width, c->channels, c->out_channels);
+}
+
+static int of_inputs(void *const *in, convolution *c, int64_t *shape) {
+    c->images = (int)TF_Dim(in[0], 0);
+    c->channels = (int)TF_Dim(in[1], 2), c->out_channels = (int)TF_Dim(in[1], 3);
+    set_shape(shape, c->images, c->height, c->width, c->channels);
+    return is_of(in[0], c->images, c->out_height, c->out_width, c->out_channels) &&
+           is_of(in[1], c->window_height, c->window_width, c->channels, c->out_channels);
+}
+
+static int of_kernel(void *const *in, convolution *c, int64_t *shape) {
+    c->images = (int)TF_Dim(in[0], 0);
+    c->channels = (int)TF_Dim(in[0], 3), c->out_channels = (int)TF_Dim(in[1], 3);
+    set_shape(shape, c->window_height, c->window_width, c->channels, c->out_channels);
+    return is_of(in[0], c->images, c->height, c->width, c->channels) &&
+           is_of(in[1], c->images, c->out_height, c->out_width, c->out_channels);
+}
+
+/* What an operation is given and gives while it runs. */
+enum { MOST_INPUTS = 4, MOST_OUTPUTS = 3 };
+
+typedef struct {
+    void *context, *status, *in[MOST_INPUTS], *out[MOST_OUTPUTS];
+} call;
+
+static int failed(const call *c) { return TF_GetCode(c->status) != 0; }
+
+static void fail(call *c, int code, const char *why) { TF_SetStatus(c->status, code, why); }
+
+static call begin(void *context, int inputs) {
+    call c = {.context = context, .status = TF_NewStatus()};
+    for (int i = 0; i < inputs && !failed(&c); i++)
+        TF_GetInput(context, i, &c.in[i], c.status);
+    return c;
+}
+
+static void *output(call *c, int index, const int64_t *shape, int rank) {
+    size_t count = 1;
+    for (int i = 0; i < rank; i++) count *= (size_t)shape[i];
+    if (failed(c)) return NULL;
+    c->out[index] =
+        TF_AllocateOutput(c->context, index, HALF, shape, rank, 2 * count, c->status);
+    return failed(c) ? NULL : TF_TensorData(c->out[index]);
+}
+
+static void end(call *c) {
+    if (failed(c)) TF_OpKernelContext_Failure(c->context, c->status);
+    for (int i = 0; i < MOST_INPUTS; i++)
+        if (c->in[i]) TF_DeleteTensor(c->in[i]);
+    for (int i = 0; i < MOST_OUTPUTS; i++)
+        if (c->out[i]) TF_DeleteTensor(c->out[i]);
+    TF_DeleteStatus(c->status);
+}
+
+static const char *const SHAPES = "shapes that do not go together";
+static const char *const MEMORY = "no memory for a kernel of keras16";
+
+static void compute(void *context, reader read, kernel run) {
+    call c = begin(context, 3);
+    convolution of;
+    int64_t shape[4] = {0};
+    if (!failed(&c) && (TF_NumDims(c.in[0]) != 4 || TF_NumDims(c.in[1]) != 4 ||
+                        !read_geometry(c.in[2], &of) || !read(c.in, &of, shape)))
+        fail(&c, INVALID_ARGUMENT, SHAPES);
+    void *out = output(&c, 0, shape, 4);
+    size_t count = out ? (size_t)(shape[0] * shape[1] * shape[2] * shape[3]) : 0;
+    if (count && (!of.images || !of.channels || !of.out_channels || !of.height || !of.width ||
+                  !of.out_height || !of.out_width))
+        __builtin_memset(out, 0, 2 * count); /* sums of nothing */
+    else if (count && !run(&of, TF_TensorData(c.in[0]), TF_TensorData(c.in[1]), out))
+        fail(&c, RESOURCE_EXHAUSTED, MEMORY);
+    end(&c);
+}
+
+static void compute_outputs(void *unused, void *context) {
+    (void)unused;
+    compute(context, of_outputs, convolve);
+}
+
+static void compute_inputs(void *unused, void *context) {
+    (void)unused;
+    compute(context, of_inputs, convolve_back);
+}
+
+static void compute_kernel(void *unused, void *context) {
+    (void)unused;
+    compute(context, of_kernel, kernel_gradient);
+}
+
+/* ---- sums over rows ------------------------------------------------------------- */
+
+static int read_matrix(void *tensor, matrix *m) {
+    if (TF_NumDims(tensor) != 2) return 0;
+    m->x = TF_TensorData(tensor), m->rows = TF_Dim(tensor, 0);
+    m->channels = (int)TF_Dim(tensor, 1);
+    return 1;
+}
+
+static int is_vector(void *tensor, int length) {
+    return TF_NumDims(tensor) == 1 && TF_Dim(tensor, 0) == length;
+}
+
+static int is_matrix(void *tensor, const matrix *m) {
+    return TF_NumDims(tensor) == 2 && TF_Dim(tensor, 0) == m->rows &&
+           TF_Dim(tensor, 1) == m->channels;
+}
+
+/* The last input: what sums are divided by. */
+static int read_divisor(void *tensor, int64_t *over) {
+    if (TF_TensorType(tensor) != INT64 || TF_NumDims(tensor)) return 0;
+    *over = *(const int64_t *)TF_TensorData(tensor);
+    if (*over < 1) *over = 1;
+    return 1;
+}
+
+static void compute_sums(void *unused, void *context) {
+    (void)unused;
+    call c = begin(context, 2);
+    matrix m = {0};
+    int64_t over = 1;
+    if (!failed(&c) && !(read_matrix(c.in[0], &m) && read_divisor(c.in[1], &over)))
+        fail(&c, INVALID_ARGUMENT, SHAPES);
+    int64_t shape[] = {m.channels};
+    void *sums = output(&c, 0, shape, 1);
+    if (!failed(&c) && !row_sums(&m, over, sums)) fail(&c, RESOURCE_EXHAUSTED, MEMORY);
+    end(&c);
+}
+
+static void compute_extremes(void *unused, void *context) {
+    (void)unused;
+    call c = begin(context, 2);
+    matrix m = {0};
+    int64_t over = 1;
+    if (!failed(&c) && !(read_matrix(c.in[0], &m) && read_divisor(c.in[1], &over)))
+        fail(&c, INVALID_ARGUMENT, SHAPES);
+    int64_t shape[] = {m.channels};
+    void *sums = output(&c, 0, shape, 1), *highest = output(&c, 1, shape, 1);
+    void *lowest = output(&c, 2, shape, 1);
+    if (!failed(&c) && !sums_and_extremes(&m, over, sums, highest, lowest))
+        fail(&c, RESOURCE_EXHAUSTED, MEMORY);
+    end(&c);
+}
+
+static void compute_line(void *unused, void *context) {
+    (void)unused;
+    call c = begin(context, 4);
+    matrix m = {0};
+    int64_t over = 1;
+    if (!failed(&c) &&
+        !(read_matrix(c.in[0], &m) && is_vector(c.in[1], m.channels) &&
+          is_vector(c.in[2], m.channels) && read_divisor(c.in[3], &over)))
+        fail(&c, INVALID_ARGUMENT, SHAPES);
+    int64_t shape[] = {m.rows, m.channels};
+    void *line = output(&c, 0, shape, 2), *sums = output(&c, 1, shape + 1, 1);
+    void *squares = output(&c, 2, shape + 1, 1);
+    if (!failed(&c) && !line_and_sums(&m, TF_TensorData(c.in[1]), TF_TensorData(c.in[2]), over,
+                                      line, sums, squares))
+        fail(&c, RESOURCE_EXHAUSTED, MEMORY);
+    end(&c);
+}
+
+static void compute_products(void *unused, void *context) {
+    (void)unused;
+    call c = begin(context, 3);
+    matrix m = {0};
+    int64_t over = 1;
+    if (!failed(&c) && !(read_matrix(c.in[0], &m) && is_matrix(c.in[1], &m) &&
+                         read_divisor(c.in[2], &over)))
+        fail(&c, INVALID_ARGUMENT, SHAPES);
+    int64_t shape[] = {m.channels};
+    void *sums = output(&c, 0, shape, 1), *products = output(&c, 1, shape, 1);
+    if (!failed(&c) && !sums_with(&m, TF_TensorData(c.in[1]), over, sums, products))
+        fail(&c, RESOURCE_EXHAUSTED, MEMORY);
+    end(&c);
+}
+
+static void unknown_shape(void *context, void *status) {
+    TF_ShapeInferenceContextSetUnknownShape(context, status);
+}
+
+/* Inputs and outputs as TensorFlow writes them, such as "x: half"; each list ends with
+ * NULL. */
+static void offer(const char *name, const char *const *inputs, const char *const *outputs,
+                  void (*run)(void *, void *)) {
+    void *status = TF_NewStatus(), *op = TF_NewOpDefinitionBuilder(name);
+    for (; *inputs; inputs++) TF_OpDefinitionBuilderAddInput(op, *inputs);
+    for (; *outputs; outputs++) TF_OpDefinitionBuilderAddOutput(op, *outputs);
+    TF_OpDefinitionBuilderSetShapeInferenceFunction(op, unknown_shape);
+    TF_RegisterOpDefinition(op, status);
+    if (!TF_GetCode(status))
+        TF_RegisterKernelBuilder(name, TF_NewKernelBuilder(name, "CPU", NULL, run, NULL),
+                                 status);
+    TF_DeleteStatus(status);
+}
+
+#define LIST(...) \
+    (const char *const[]) { __VA_ARGS__, NULL }
+
+__attribute__((constructor)) static void offer_all(void) {
+    void *library = dlopen("libtensorflow_framework.so.2", RTLD_LAZY | RTLD_NOLOAD);
+    if (!library || !has_matrix_unit()) return;
+#define FOUND(name, result, arguments) \
+    if (!(name = (result(*) arguments)dlsym(library, #name))) return;
+    INTERFACE(FOUND)
+    offer("Keras16Convolution", LIST("x: half", "kernel: half", "geometry: int64"),
+          LIST("y: half"), compute_outputs);
+    offer("Keras16ConvolutionOfSlopes", LIST("slopes: half", "kernel: half", "geometry: int64"),
+          LIST("x: half"), compute_inputs);
+    offer("Keras16KernelGradient", LIST("x: half", "slopes: half", "geometry: int64"),
+          LIST("kernel: half"), compute_kernel);
+    offer("Keras16RowSums", LIST("x: half", "over: int64"), LIST("sums: half"), compute_sums);
+    offer("Keras16SumsAndExtremes", LIST("x: half", "over: int64"),
+          LIST("sums: half", "highest: half", "lowest: half"), compute_extremes);
+    offer("Keras16LineAndSums", LIST("x: half", "slope: half", "offset: half", "over: int64"),
+          LIST("line: half", "sums: half", "squares: half"), compute_line);
+    offer("Keras16SumsWith", LIST("x: half", "other: half", "over: int64"),
+          LIST("sums: half", "products: half"), compute_products);
+}

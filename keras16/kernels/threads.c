@@ -1,0 +1,103 @@
+#define _GNU_SOURCE
+#include "threads.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+enum { SLOTS = 5, MOST_THREADS = 64 };
+
+static struct {
+    pthread_mutex_t owner; /* who has it has all threads */
+    pthread_mutex_t lock;
+    pthread_cond_t begun, ended;
+    int threads, busy;
+    unsigned job; /* counts jobs */
+    int count;
+    void (*task)(void *, int);
+    void *context;
+    atomic_int next;
+} pool = {
+    .owner = PTHREAD_MUTEX_INITIALIZER,
+    .lock = PTHREAD_MUTEX_INITIALIZER,
+    .begun = PTHREAD_COND_INITIALIZER,
+    .ended = PTHREAD_COND_INITIALIZER,
+};
+
+static atomic_int failed;
+
+static void work(void) {
+    for (int i; (i = atomic_fetch_add(&pool.next, 1)) < pool.count;) pool.task(pool.context, i);
+}
+
+static void *wait_for_work(void *unused) {
+    (void)unused;
+    unsigned seen = 0;
+    pthread_mutex_lock(&pool.lock);
+    for (;;) {
+        while (pool.job == seen) pthread_cond_wait(&pool.begun, &pool.lock);
+        seen = pool.job;
+        pthread_mutex_unlock(&pool.lock);
+        work();
+        pthread_mutex_lock(&pool.lock);
+        if (--pool.busy == 0) pthread_cond_signal(&pool.ended);
+    }
+    return NULL;
+}
+
+static int usable_cores(void) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set)) return 1;
+    int count = CPU_COUNT(&set);
+    return count < MOST_THREADS ? count : MOST_THREADS;
+}
+
+/* All threads but the caller's, made once. */
+static void make_threads(void) {
+    int wanted = usable_cores() - 1;
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    for (pthread_t thread; pool.threads < wanted; pool.threads++)
+        if (pthread_create(&thread, &attributes, wait_for_work, NULL)) break;
+    pthread_attr_destroy(&attributes);
+}
+
+static pthread_once_t made = PTHREAD_ONCE_INIT;
+
+int run_in_parallel(int count, void (*task)(void *, int), void *context) {
+    pthread_once(&made, make_threads);
+    if (count == 1 || !pool.threads || pthread_mutex_trylock(&pool.owner)) {
+        for (int i = 0; i < count; i++) task(context, i);
+        return !atomic_exchange(&failed, 0);
+    }
+    pthread_mutex_lock(&pool.lock);
+    pool.count = count, pool.task = task, pool.context = context;
+    atomic_store(&pool.next, 0);
+    pool.busy = pool.threads;
+    pool.job++;
+    pthread_cond_broadcast(&pool.begun);
+    pthread_mutex_unlock(&pool.lock);
+    work();
+    pthread_mutex_lock(&pool.lock);
+    while (pool.busy) pthread_cond_wait(&pool.ended, &pool.lock);
+    pthread_mutex_unlock(&pool.lock);
+    pthread_mutex_unlock(&pool.owner);
+    return !atomic_exchange(&failed, 0);
+}
+
+void *thread_memory(int slot, size_t size) {
+    static _Thread_local void *memory[SLOTS];
+    static _Thread_local size_t sizes[SLOTS];
+    if (sizes[slot] < size) {
+        free(memory[slot]);
+        sizes[slot] = 0;
+        memory[slot] = aligned_alloc(64, (size + 63) / 64 * 64);
+        if (!memory[slot]) return NULL;
+        sizes[slot] = size;
+    }
+    return memory[slot];
+}
+
+void out_of_memory(void) { atomic_store(&failed, 1); }

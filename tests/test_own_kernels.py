@@ -1,0 +1,324 @@
+"""keras16's own kernels, where they are compiled and this CPU runs them."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from keras16 import backend, hardware, kernels, layers
+from tests.close import assert_close, unit, wide
+from tests.traced import ON_JAX, of_tensorflow, run, wide_tensors, with_signature
+
+pytestmark = of_tensorflow("operations in C")
+own = None
+if not ON_JAX:
+    from keras16.backend import tensorflow_kernels
+
+    own = tensorflow_kernels if tensorflow_kernels.available() else None
+needs_kernels = pytest.mark.skipif(
+    own is None, reason="no compiled kernels, or no AMX-BF16 in this CPU"
+)
+
+# Class, settings, shape of the inputs: every way that images are cut and read.
+CASES = [
+    ("Conv2D", {"filters": 16, "kernel_size": 3, "padding": "same"}, (3, 8, 8, 16)),
+    ("Conv2D", {"filters": 5, "kernel_size": 3}, (2, 5, 7, 3)),
+    ("Conv2D", {"filters": 33, "kernel_size": (5, 2)}, (1, 9, 40, 17)),
+    ("Conv2D", {"filters": 70, "kernel_size": 3, "padding": "same"}, (33, 4, 4, 48)),
+    ("Conv2D", {"filters": 4, "kernel_size": 1}, (1, 1, 1, 1)),
+    (
+        "Conv2D",
+        {"filters": 24, "kernel_size": 3, "strides": 2, "padding": "same"},
+        (20, 9, 8, 16),
+    ),
+    ("Conv2D", {"filters": 8, "kernel_size": 1, "strides": 3}, (2, 10, 11, 40)),
+    ("Conv2D", {"filters": 8, "kernel_size": (3, 2), "groups": 2}, (3, 9, 8, 6)),
+    (
+        "Conv2D",
+        {"filters": 5, "kernel_size": 3, "dilation_rate": (2, 3), "padding": "same"},
+        (2, 9, 8, 6),
+    ),
+    ("Conv2D", {"filters": 20, "kernel_size": 7, "padding": "same"}, (1, 70, 66, 3)),
+    ("Conv1D", {"filters": 5, "kernel_size": 3, "padding": "causal"}, (3, 9, 6)),
+    ("Conv1D", {"filters": 5, "kernel_size": 3, "strides": 2}, (3, 19, 6)),
+    (
+        "Conv3D",
+        {"filters": 4, "kernel_size": 3, "strides": 2, "padding": "same"},
+        (2, 5, 6, 7, 3),
+    ),
+    ("Conv3D", {"filters": 4, "kernel_size": (2, 3, 1)}, (2, 5, 6, 7, 3)),
+    (
+        "Conv2DTranspose",
+        {"filters": 5, "kernel_size": 3, "strides": 2, "padding": "same"},
+        (3, 5, 4, 6),
+    ),
+    (
+        "Conv2DTranspose",
+        {"filters": 5, "kernel_size": (2, 4), "strides": (2, 3)},
+        (3, 5, 4, 6),
+    ),
+    ("Conv1DTranspose", {"filters": 5, "kernel_size": 4, "strides": 2}, (3, 5, 6)),
+    ("Dense", {"units": 5}, (130, 70)),
+    ("Dense", {"units": 40}, (7, 3, 6)),
+    ("SeparableConv2D", {"filters": 5, "kernel_size": 3}, (3, 9, 8, 6)),
+]
+# A sum is rounded once. What is rounded between the two convolutions of a separable one
+# counts, too, and so do the gradients of a volume's slices, one for each that a window
+# sees: to the place of what is added up.
+IN_PARTS = ("SeparableConv2D", "Conv3D")
+LEFT = 2.0**-18  # of the magnitude of all terms: the product of low parts
+
+
+def twins(cls, settings, shape, scale=0.25):
+    """Our layer in float16 and Keras' in float64, of the same weights."""
+    random = np.random.default_rng(0)
+    pair = [
+        getattr(home, cls)(**settings, use_bias=False, dtype=dtype)
+        for home, dtype in ((layers, "float16"), (keras.layers, "float64"))
+    ]
+    for layer in pair:
+        layer.build(shape)
+    for narrow, exact in zip(*(layer.weights for layer in pair), strict=True):
+        drawn = (random.normal(size=narrow.shape) * scale).astype("float16")
+        narrow.assign(drawn)
+        exact.assign(drawn.astype("float64"))
+    return pair
+
+
+def drawn(shape, seed=1):
+    return np.random.default_rng(seed).normal(size=shape).astype("float16")
+
+
+def kinds_of(layer, shape):
+    """The operations of ours in the graph of a layer."""
+    step = with_signature(layer, False, ((None, *shape[1:]), "float16"))
+    graph = step.get_concrete_function().graph
+    return {op.type for op in graph.get_operations() if op.type.startswith("Keras16")}
+
+
+@needs_kernels
+@pytest.mark.parametrize(("cls", "settings", "shape"), CASES)
+def test_values_and_gradients_are_those_of_float64(cls, settings, shape):
+    ours, exact = twins(cls, settings, shape)
+    assert kinds_of(ours, shape)
+    x = drawn(shape)
+    slopes = drawn(ours(x).shape, 2)
+    found = run(ours, x, weights=ours.weights, upstream=slopes)
+    # TensorFlow has no gradients of dilated or grouped float64 convolutions on a CPU.
+    plain = settings.get("groups", 1) == 1 and "dilation_rate" not in settings
+    right, size = (
+        run(
+            exact,
+            of(x.astype("float64")),
+            weights=exact.weights,
+            upstream=of(slopes.astype("float64")),
+            compiled=not plain,
+        )
+        for of in (np.asarray, with_magnitudes(exact))
+    )
+    for one, expected, terms in zip(found, right, size, strict=True):
+        once = 0.5 * unit(expected, "float16") + LEFT * terms
+        most = unit(terms, "float16") if cls in IN_PARTS else once
+        assert (np.abs(one - expected) <= most).all()
+
+
+def with_magnitudes(layer):
+    """A layer's weights without their signs, from when a number is asked for on."""
+
+    def magnitude(x):
+        for weight in layer.weights:
+            weight.assign(np.abs(weight.numpy()))
+        return np.abs(x)
+
+    return magnitude
+
+
+@needs_kernels
+def test_the_step_of_a_layer_is_pure_and_xla_computes_it_alone():
+    layer = twins("Conv2D", {"filters": 4, "kernel_size": 3}, (2, 6, 6, 3))[0]
+    step = with_signature(layer, False, ((2, 6, 6, 3), "float16"))
+    assert wide_tensors(step) == 0
+    x = drawn((2, 6, 6, 3))
+    ours, compiled = (run(layer, x, compiled=c) for c in (False, True))
+    for a, b in zip(ours, compiled, strict=True):
+        assert_close(a.astype("float16"), b, "float16", units=1, scale=1)
+    import tensorflow as tf
+
+    in_xla = tf.function(layer, jit_compile=True, autograph=False)
+    graph = in_xla.get_concrete_function(tf.TensorSpec(x.shape, "float16")).graph
+    assert not any(op.type.startswith("Keras16") for op in graph.get_operations())
+
+
+@needs_kernels
+def test_lengths_may_be_known_to_the_run_alone():
+    layer = twins(
+        "Conv2D", {"filters": 4, "kernel_size": 3, "strides": 2}, (1, 9, 9, 3)
+    )[0]
+    step = with_signature(layer, False, ((None, None, None, 3), "float16"))
+    for shape in ((1, 9, 9, 3), (3, 4, 7, 3), (0, 9, 9, 3)):
+        x = drawn(shape)
+        np.testing.assert_array_equal(step(x), layer(x))
+
+
+@needs_kernels
+@pytest.mark.parametrize("value", [2.0**-24, 2.0**-14, 1.0, 6e4])
+def test_products_at_any_magnitude(value):
+    x = np.full((20, 40), value, "float16")
+    kernel = np.full((40, 18), 2.0**-6, "float16")
+    found = own.product(x, kernel)
+    right = wide(x) @ wide(kernel)
+    assert_close(np.asarray(found), right, "float16", units=0.5)
+
+
+@needs_kernels
+def test_a_sum_of_2_to_the_17_products_is_rounded_once():
+    x = np.full((1, 1 << 17), 2.0**-4, "float16")
+    weights = np.linspace(1, 2, 1 << 17).astype("float16")[:, None]
+    found = own.product(x, weights)
+    assert_close(np.asarray(found), wide(x) @ wide(weights), "float16", units=0.52)
+
+
+@needs_kernels
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_no_number_comes_out(bad):
+    x = drawn((4, 6, 6, 20))
+    x[1, 2, 3, 4] = bad
+    found = np.asarray(own.convolution(x, drawn((3, 3, 20, 5)), padding="same"))
+    beside = [(1, y, z) for y in (1, 2, 3) for z in (2, 3, 4)]
+    assert all(not np.isfinite(found[at]).any() for at in beside)
+    assert np.isfinite(np.delete(found, 1, axis=0)).all()
+
+
+@needs_kernels
+def test_shapes_that_do_not_go_together_are_refused():
+    import tensorflow as tf
+
+    with pytest.raises(tf.errors.InvalidArgumentError, match="do not go together"):
+        own.convolution(
+            tf.ones((1, 4, 4, 3), "float16"), tf.ones((3, 3, 2, 5), "float16")
+        )
+
+
+@needs_kernels
+def test_gradients_have_gradients():
+    import tensorflow as tf
+
+    x, kernel = tf.constant(drawn((2, 5, 5, 3))), tf.constant(drawn((3, 3, 3, 4), 2))
+
+    def second(convolve, *given):
+        with tf.GradientTape() as outer:
+            outer.watch(given)
+            with tf.GradientTape() as inner:
+                inner.watch(given)
+                value = tf.reduce_sum(convolve(*given) ** 2) / 64
+            total = sum(tf.reduce_sum(g * g) for g in inner.gradient(value, given))
+        return outer.gradient(total, given)
+
+    found = second(own.convolution, x, kernel)
+    wide_given = tf.cast(x, "float64"), tf.cast(kernel, "float64")
+    right = second(lambda x, k: tf.nn.conv2d(x, k, 1, "VALID"), *wide_given)
+    for one, exact in zip(found, right, strict=True):
+        scale = np.abs(exact).max()
+        assert np.abs(wide(one) - exact.numpy()).max() < 0.01 * scale
+
+
+# Sums over rows
+
+
+@needs_kernels
+@pytest.mark.parametrize(
+    "shape", [(1 << 17, 16), (5, 3), (1, 1), (1000, 48), (70_000, 96), (333, 200)]
+)
+def test_questions_about_columns(shape):
+    x, other = drawn(shape), drawn(shape, 2)
+    slope, offset = drawn(shape[1:], 3), drawn(shape[1:], 4)
+    exact, beside = wide(x), wide(other)
+    size = np.abs(exact).sum(axis=0)
+    means, highest, lowest = own.means_and_extremes(x)
+    # Far below a last place of what was added up, beside the rounding itself.
+    assert_sum(means, exact.mean(axis=0), size / len(x))
+    np.testing.assert_array_equal(highest, x.max(axis=0))
+    np.testing.assert_array_equal(lowest, x.min(axis=0))
+    line, center, square = own.line_and_means(x, slope, offset)
+    right = exact * wide(slope) + wide(offset)
+    assert_close(np.asarray(line), right, "float16", units=0.51)
+    written = wide(line)
+    assert_sum(center, written.mean(axis=0), np.abs(written).mean(axis=0))
+    assert_sum(square, (written**2).mean(axis=0), (written**2).mean(axis=0))
+    sums, products = own.sums_with(x, other)
+    assert_sum(sums, exact.sum(axis=0), size)
+    assert_sum(products, (exact * beside).sum(axis=0), np.abs(exact * beside).sum(0))
+
+
+def assert_sum(found, right, size):
+    """Rounded once, after an error of at most 2**-19 of the terms' magnitude."""
+    off = np.abs(wide(found) - right)
+    place = np.spacing(np.abs(right).astype("float16")).astype("float64")
+    assert (off <= 0.5 * place + 2.0**-19 * size).all()
+
+
+@needs_kernels
+def test_sums_neither_stall_nor_overflow_and_count_no_rows():
+    ones = np.ones((1 << 17, 3), "float16")
+    np.testing.assert_array_equal(own.row_sums(ones, 1 << 17), [1, 1, 1])
+    large = np.full((1000, 2), 6e4, "float16")
+    np.testing.assert_array_equal(own.row_sums(large, 1000), large[0])
+    assert np.isposinf(own.row_sums(large, 1)).all()
+    np.testing.assert_array_equal(own.row_sums(ones[:0], 1), [0, 0, 0])
+    least = np.full((1024, 1), 2.0**-24, "float16")
+    np.testing.assert_array_equal(own.row_sums(least, 1), [2.0**-14])
+
+
+@needs_kernels
+def test_sums_and_products_are_the_same_to_the_bit_on_any_number_of_cores():
+    program = (
+        "import numpy as np, hashlib, sys\n"
+        "from keras16.backend import tensorflow_kernels as own\n"
+        "import tensorflow as tf\n"
+        "x = np.random.default_rng(0).normal(size=(40, 12, 12, 24)).astype('float16')\n"
+        "k = np.random.default_rng(1).normal(size=(3, 3, 24, 20)).astype('float16')\n"
+        "x, k = tf.constant(x), tf.constant(k)\n"
+        "with tf.GradientTape() as tape:\n"
+        "    tape.watch([x, k])\n"
+        "    y = own.convolution(x, k, padding='same') if own.available() else 0\n"
+        "found = [y, *tape.gradient(y, [x, k], y)]\n"
+        "found += [own.row_sums(tf.reshape(x, (-1, 24)), 7)]\n"
+        "bits = b''.join(f.numpy().tobytes() for f in found)\n"
+        "print(hashlib.sha256(bits).hexdigest())"
+    )
+    cores = sorted(os.sched_getaffinity(0))
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            preexec_fn=lambda used=used: os.sched_setaffinity(0, used),
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for used in (cores, cores[:1])
+    }
+    assert len(printed) == 1
+
+
+# Where they are not
+
+
+def test_none_where_they_are_switched_off(monkeypatch):
+    monkeypatch.setenv(kernels.SWITCH, "0")
+    assert kernels.library() is None
+
+
+def test_a_machine_with_a_compiler_and_the_matrix_unit_has_them():
+    """Else the installation failed, and nobody would notice."""
+    flags = hardware.cpu_flags()
+    folder = pathlib.Path(kernels.__file__).parent
+    if "amx_bf16" not in flags or not list(folder.glob("_kernels*.so")):
+        pytest.skip("no AMX-BF16, or keras16 was installed without a compiler")
+    assert own is not None
+    assert not backend.module().compiles("float16", float16_kernels=False)
+    assert backend.module().compiles("mixed_float16", float16_kernels=False)
