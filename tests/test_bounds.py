@@ -362,6 +362,7 @@ def in_steps(dtype):
 @pytest.mark.parametrize("terms", [9, 784])
 def test_how_a_kernel_accumulates_is_recognized(monkeypatch, dtype, unit, terms):
     monkeypatch.setattr(_accumulation.backend.module(), "has_gpu", lambda: False)
+    monkeypatch.setattr(_accumulation.backend.module(), "own_kernels", lambda *_: None)
     kind = ml_dtypes.bfloat16 if dtype == "bfloat16" else np.dtype(dtype)
     layer = Kernel(in_steps(kind), (terms, 8))
     with np.errstate(over="ignore", invalid="ignore"):
@@ -369,7 +370,17 @@ def test_how_a_kernel_accumulates_is_recognized(monkeypatch, dtype, unit, terms)
     assert found == unit
 
 
-def test_inputs_cut_to_fewer_bits_are_recognized():
+def test_parts_of_our_own_kernels_count_each(monkeypatch):
+    monkeypatch.setattr(_accumulation.backend.module(), "has_gpu", lambda: False)
+    monkeypatch.setattr(_accumulation.backend.module(), "own_kernels", lambda *_: True)
+    layer = Kernel(in_steps(np.dtype("float32")), (9, 8))
+    found = _accumulation._asked(layer, keras.ops.matmul, (16, 9), 9)
+    assert found > 4 * (1 + 2.0**-8) ** 2 * 2.0**-24
+
+
+def test_inputs_cut_to_fewer_bits_are_recognized(monkeypatch):
+    monkeypatch.setattr(_accumulation.backend.module(), "own_kernels", lambda *_: None)
+
     def product(x, kernel):
         cut = (one.astype(ml_dtypes.bfloat16).astype("float32") for one in (x, kernel))
         return np.matmul(*cut).astype("float16")

@@ -163,6 +163,35 @@ def sums_with(rows: Any, other: Any) -> tuple[Any, Any]:
     return tuple(found)
 
 
+def adam(
+    gradient: Any, weight: Any, mean: Any, root: Any, words: Sequence[Any]
+) -> list[Any]:
+    """Adam's step for one variable, its slots rounded by chance.
+
+    Args:
+        gradient: float16.
+        weight: Of that shape, float16.
+        mean: Likewise: the average of the gradients so far.
+        root: Likewise: the root of that of their squares.
+        words: int32 scalars, floats as the words of their bits: learning rate, what the
+            two averages move by, what is added to the root, the weight decay; the words
+            that draws for mean and root start from, the number of the step.
+
+    Returns:
+        [weight, mean, root] after it.
+    """
+    found = _library().keras16_adam(
+        gradient=gradient,
+        weight=weight,
+        mean=mean,
+        root=root,
+        step=tf.stack([tf.cast(word, tf.int32) for word in words]),
+    )
+    for each in found:
+        each.set_shape(weight.shape)
+    return list(found)
+
+
 def _count(rows: Any) -> Any:
     return tf.shape(rows, out_type=tf.int64)[0]
 

@@ -2,12 +2,12 @@
  *
  * AMX-BF16 multiplies bfloat16 and adds in float32. A float16 has 11 significant bits,
  * a bfloat16 8 and more range: each float16 is the sum of two bfloat16, its high and
- * its low part, to the bit. So three products of parts are one product of float16, right
- * to 2**-18 (the fourth, of both low parts, is smaller than that, and left out unless it
- * costs nothing); what is added is rounded to float16 once, at the end. That is what a
- * float16 kernel of any vendor does; oneDNN's, on a CPU with AVX512-FP16 and without
- * AMX-FP16, converts to float32 in its registers and has none for the gradient of the
- * kernel (`ref:any`).
+ * its low part, to the bit. So four products of parts are one product of float16, exact
+ * before it is added, and what is added is rounded to float16 once, at the end. That is
+ * what a float16 kernel of any vendor does; oneDNN's, on a CPU with AVX512-FP16 and
+ * without AMX-FP16, converts to float32 in its registers and has none for the gradient
+ * of the kernel (`ref:any`). In gradients the product of both low parts, 2**-18 of the
+ * whole at most, is left out where it would cost time.
  *
  * Images are cut into blocks of one size, small enough for the second-level cache. The
  * rows of a tile are the same pixel of sixteen blocks, of as many images where there are
@@ -179,6 +179,7 @@ typedef struct {
     axis y, x;
     int lanes;        /* blocks in a tile: 16 in rows, or 32 in columns */
     int tiles, units; /* tiles of blocks in a unit of work */
+    int exact;        /* whether low parts are multiplied with low parts, too */
 } plan;
 
 static int blocks_of_images(const plan *p) { return p->images * p->y.count * p->x.count; }
@@ -411,6 +412,7 @@ typedef struct {
             _tile_dpbf16ps(SUM, 4, 7);                                           \
             _tile_loadd(5, at + TILE, 64);                                       \
             _tile_dpbf16ps(SUM, 5, 6);                                           \
+            if (p->exact) _tile_dpbf16ps(SUM, 5, 7);                             \
         }                                                                        \
     }
 
@@ -533,7 +535,9 @@ static axis turned(axis a) {
 int convolve(const convolution *c, const half *x, const half *kernel, half *y) {
     kernel_tiles k = {kernel, c->window_height * c->window_width, c->channels,
                       c->out_channels, (size_t)c->out_channels, 1, 0, NULL};
-    return run_forward(plan_of(c), x, k, y);
+    plan p = plan_of(c);
+    p.exact = 1;
+    return run_forward(p, x, k, y);
 }
 
 int convolve_back(const convolution *c, const half *slopes, const half *kernel, half *x) {

@@ -44,4 +44,20 @@ int line_and_sums(const matrix *m, const uint16_t *slope, const uint16_t *offset
 int sums_with(const matrix *m, const uint16_t *other, int64_t over, uint16_t *sums,
               uint16_t *products);
 
+/* One step of Adam's. Shares: what the averages move by; decay: decoupled, of the weight;
+ * keys and step: what random words are drawn by. */
+typedef struct {
+    float rate, share_1, share_2, floor, decay;
+    int32_t key_of_mean, key_of_root, step;
+} adam_step;
+
+/* Of a variable: [size] each, the second moment as its root. */
+typedef struct {
+    uint16_t *weight, *mean, *root;
+} adam_state;
+
+/* Moves a state; old and new may be the same memory. */
+int adam(const adam_step *s, const uint16_t *gradient, adam_state from, adam_state to,
+         int64_t size);
+
 #endif

@@ -10,7 +10,7 @@
 
 #include "kernels.h"
 
-enum { HALF = 19, INT64 = 9, INVALID_ARGUMENT = 3, RESOURCE_EXHAUSTED = 8 };
+enum { HALF = 19, INT32 = 3, INT64 = 9, INVALID_ARGUMENT = 3, RESOURCE_EXHAUSTED = 8 };
 
 /* name, result, arguments */
 #define INTERFACE(F)                                                                      \
@@ -109,7 +109,7 @@ static int of_kernel(void *const *in, convolution *c, int64_t *shape) {
 }
 
 /* What an operation is given and gives while it runs. */
-enum { MOST_INPUTS = 4, MOST_OUTPUTS = 3 };
+enum { MOST_INPUTS = 5, MOST_OUTPUTS = 3, MOST_AXES = 8 };
 
 typedef struct {
     void *context, *status, *in[MOST_INPUTS], *out[MOST_OUTPUTS];
@@ -266,6 +266,49 @@ static void compute_products(void *unused, void *context) {
     end(&c);
 }
 
+/* ---- updates ---------------------------------------------------------------------- */
+
+static int64_t size_of(void *tensor) {
+    int64_t size = 1;
+    for (int i = 0; i < TF_NumDims(tensor); i++) size *= TF_Dim(tensor, i);
+    return size;
+}
+
+/* The last input: five floats, as the words of their bits, and three whole numbers. */
+static int read_step(void *tensor, adam_step *s) {
+    if (TF_TensorType(tensor) != INT32 || TF_NumDims(tensor) != 1 ||
+        (size_t)TF_Dim(tensor, 0) * sizeof(int32_t) != sizeof *s)
+        return 0;
+    __builtin_memcpy(s, TF_TensorData(tensor), sizeof *s);
+    return 1;
+}
+
+static void compute_adam(void *unused, void *context) {
+    (void)unused;
+    enum { GRADIENT, WEIGHT, MEAN, ROOT, STEP, INPUTS };
+    call c = begin(context, INPUTS);
+    adam_step s;
+    int64_t size = 0, shape[MOST_AXES] = {0};
+    int rank = failed(&c) ? 0 : TF_NumDims(c.in[WEIGHT]);
+    if (!failed(&c)) {
+        size = size_of(c.in[WEIGHT]);
+        if (rank > MOST_AXES || size_of(c.in[GRADIENT]) != size || size_of(c.in[MEAN]) != size ||
+            size_of(c.in[ROOT]) != size || !read_step(c.in[STEP], &s))
+            fail(&c, INVALID_ARGUMENT, SHAPES);
+        else
+            for (int i = 0; i < rank; i++) shape[i] = TF_Dim(c.in[WEIGHT], i);
+    }
+    adam_state to = {output(&c, 0, shape, rank), output(&c, 1, shape, rank),
+                     output(&c, 2, shape, rank)};
+    if (!failed(&c)) {
+        adam_state from = {TF_TensorData(c.in[WEIGHT]), TF_TensorData(c.in[MEAN]),
+                           TF_TensorData(c.in[ROOT])};
+        if (!adam(&s, TF_TensorData(c.in[GRADIENT]), from, to, size))
+            fail(&c, RESOURCE_EXHAUSTED, MEMORY);
+    }
+    end(&c);
+}
+
 static void unknown_shape(void *context, void *status) {
     TF_ShapeInferenceContextSetUnknownShape(context, status);
 }
@@ -305,6 +348,9 @@ __attribute__((constructor)) static void offer_all(void) {
           LIST("sums: half", "highest: half", "lowest: half"), compute_extremes);
     offer("Keras16LineAndSums", LIST("x: half", "slope: half", "offset: half", "over: int64"),
           LIST("line: half", "sums: half", "squares: half"), compute_line);
+    offer("Keras16Adam",
+          LIST("gradient: half", "weight: half", "mean: half", "root: half", "step: int32"),
+          LIST("moved_weight: half", "moved_mean: half", "moved_root: half"), compute_adam);
     offer("Keras16SumsWith", LIST("x: half", "other: half", "over: int64"),
           LIST("sums: half", "products: half"), compute_products);
 }

@@ -19,6 +19,8 @@ from keras16.optimizers._group import Group, grouped
 from keras16.optimizers._rate import Rate, word_of
 from keras16.optimizers._shared import SharedUpdate
 
+MEAN, ROOT = 1, 2  # draws of random words for Adam's averages
+
 
 class SixteenBit:
     """A mixin before one of Keras' optimizers.
@@ -123,6 +125,9 @@ class SixteenBit:
 
     def _compiled_update(self, group: Group) -> Callable[..., None]:
         """The update of a group, compiled once though steps be called one by one."""
+        own = self._own_update(group)
+        if own is not None:
+            return own
         known = self.__dict__.setdefault("_updates", {})
         if private.shares_updates() and len(group.variables) == 1:
             shape = (group.shape, group.dtype, self._decay(group.variables[0]))
@@ -133,6 +138,11 @@ class SixteenBit:
         if key not in known:
             known[key] = private.fused(functools.partial(self._update_group, group))
         return known[key]
+
+    def _own_update(self, group: Group) -> Callable[..., None] | None:
+        """The same by a kernel of keras16's own; None where there is none for it."""
+        del group
+        return None
 
     def _update_group(self, group: Group, word: Any, *gradients: Any) -> None:
         weight, step = self.intended(group, word, gradients)
@@ -248,14 +258,24 @@ class SixteenBit:
             name: One name for one function: its table is made once.
             function: Of float64 numbers from 1 on.
         """
+        return softfloat.of_word(self.word_by_step(name, function))
+
+    def word_by_step(
+        self, name: str, function: Callable[[np.ndarray], np.ndarray]
+    ) -> Any:
+        """The same as an int32 word, the bits of a float32."""
         known = self.__dict__.setdefault("_tables", {})
         if name not in known:
             known[name] = tables.tabulated(lambda step: function(step + 1))
-        return softfloat.of_word(known[name].at(self.iterations))  # type: ignore[attr-defined]
+        return known[name].at(self.iterations)  # type: ignore[attr-defined]
 
     def share(self, name: str, beta: float) -> SoftFloat:
         """(1 - beta) / (1 - beta**step): of an average over the steps so far."""
-        return self.by_step(name, lambda t: (1 - beta) / seen(beta, t))
+        return softfloat.of_word(self.word_of_share(name, beta))
+
+    def word_of_share(self, name: str, beta: float) -> Any:
+        """The same as an int32 word, the bits of a float32."""
+        return self.word_by_step(name, lambda t: (1 - beta) / seen(beta, t))
 
     def slot(self, slots: list[Any], group: Group) -> SoftFloat:
         """What the slots of a group hold.
@@ -297,7 +317,7 @@ class SixteenBit:
         """Moves Adam's average of gradients, which needs no bias corrected."""
         share = self.share("share_1", self.beta_1)  # type: ignore[attr-defined]
         mean = moments.moved(self.slot(slots, group), gradient, share)
-        return self.keep(slots, group, mean, 1)
+        return self.keep(slots, group, mean, MEAN)
 
     def moved_deviation(
         self, slots: list[Any], group: Group, gradient: SoftFloat
@@ -305,7 +325,7 @@ class SixteenBit:
         """Moves the root of Adam's average of squares, likewise."""
         share = self.share("share_2", self.beta_2)  # type: ignore[attr-defined]
         root = moments.moved_root(self.slot(slots, group), gradient, share)
-        return self.keep(slots, group, root, 2)
+        return self.keep(slots, group, root, ROOT)
 
     def add_fraction(self, variable: Any, name: str) -> Any:
         """A slot of int16 for what a 16-bit slot or weight leaves out."""

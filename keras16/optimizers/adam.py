@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 
+from keras16 import backend
 from keras16.numerics import softfloat
 from keras16.numerics.softfloat import SoftFloat
 from keras16.optimizers import _settings
 from keras16.optimizers._group import Group
-from keras16.optimizers._sixteen import SixteenBit, seen
+from keras16.optimizers._sixteen import MEAN, ROOT, SixteenBit, seen
 
 DEFAULTS = {"learning_rate": 1e-3, "epsilon": 1e-7}
 
@@ -50,11 +53,38 @@ class Adam(SixteenBit, keras.optimizers.Adam):
         root = self.moved_deviation(self._velocities, group, gradient)
         if self.amsgrad:
             root = self._largest(root, group)
-        # Keras adds epsilon before the bias is corrected.
-        floor = self.by_step(
+        return rate * mean.over(root + softfloat.of_word(self._floor()))
+
+    def _floor(self) -> Any:
+        """Epsilon as the word of a float32: Keras adds it before bias is corrected."""
+        return self.word_by_step(
             "floor", lambda t: self.epsilon / np.sqrt(seen(self.beta_2, t))
         )
-        return rate * mean.over(root + floor)
+
+    def _own_update(self, group: Group) -> Callable[..., None] | None:
+        if self.amsgrad or self.rounding != "nearest" or len(group.variables) > 1:
+            return None
+        own = backend.module().own_kernels(*group.weights())
+        return None if own is None else functools.partial(self._by_kernel, own, group)
+
+    def _by_kernel(self, own: Any, group: Group, word: Any, gradient: Any) -> None:
+        """Moves weights and slots of a group of one variable, as `_sixteen_step`."""
+        slots = self._momentums, self._velocities
+        keys = group.keys(self.seed)
+        words = [
+            word,
+            self.word_of_share("share_1", self.beta_1),
+            self.word_of_share("share_2", self.beta_2),
+            self._floor(),
+            softfloat.word(self._decay(group.variables[0])),
+            *(keys[MEAN], keys[ROOT]),
+            self._iterations,
+        ]
+        state = [group.read_weights(), *map(group.read, slots)]
+        weights, *moved = own.adam(group.flat([gradient]), *state, words)
+        group.write_weights(weights)
+        for each, value in zip(slots, moved, strict=True):
+            group.write(each, value)
 
     def _largest(self, root: SoftFloat, group: Group) -> SoftFloat:
         """The largest root so far, with the bias that all Keras' have corrected.
