@@ -188,17 +188,19 @@ static int blocks_of_images(const plan *p) { return p->images * p->y.count * p->
 static int divide(plan *p, size_t bytes_read, size_t bytes_written) {
     measure(&p->y, p->y.out);
     measure(&p->x, p->x.out);
+    size_t size;
     for (;;) {
-        size_t size = bytes_read * p->y.length * p->x.length +
-                      bytes_written * p->y.size * p->x.size;
-        int too_large = size * p->lanes > SCRATCH_BYTES;
+        size = p->lanes * (bytes_read * p->y.length * p->x.length +
+                           bytes_written * p->y.size * p->x.size);
+        int too_large = size > SCRATCH_BYTES;
         int too_few = blocks_of_images(p) < ENOUGH_BLOCKS &&
                       p->y.size * p->x.size > SMALLEST_BLOCK;
         axis *longest = p->y.size >= p->x.size ? &p->y : &p->x;
         if ((!too_large && !too_few) || halved(longest) >= longest->size) break;
         measure(longest, halved(longest));
     }
-    p->tiles = at_least(1, GROUP / (p->y.size * p->x.size));
+    p->tiles = at_most(GROUP / (p->y.size * p->x.size), (int)(SCRATCH_BYTES / size));
+    p->tiles = at_least(p->tiles, 1);
     p->units = parts_of(blocks_of_images(p), p->lanes * p->tiles);
     return fill(&p->y) && fill(&p->x);
 }
@@ -648,22 +650,26 @@ typedef struct {
         }                                                                            \
     }
 
-static inline void add_taps(const plan *p, const tap *taps, int count, size_t next,
+static inline void add_taps(const plan *p, const tap *taps, int count, int tiles, size_t next,
                             const bfloat *slopes, size_t next_slopes, float *const *sums) {
     tap a = taps[0], b = taps[1], c = taps[2];
+    size_t of_tile = next * p->y.length * p->x.length;
     _tile_loadd(0, sums[0], 64);
     if (count > 1) _tile_loadd(1, sums[1], 64);
     if (count > 2) _tile_loadd(2, sums[2], 64);
-    for (int y = 0; y < p->y.size; y++)
-        for (int x = 0; x < p->x.size; x++, slopes += next_slopes) {
-            const int *lines = p->y.of + y * p->y.window;
-            const int *columns = p->x.of + x * p->x.window;
-            _tile_loadd(3, slopes, 64);
-            _tile_loadd(4, slopes + TILE, 64);
-            ADD_TAP(0, a)
-            if (count > 1) ADD_TAP(1, b)
-            if (count > 2) ADD_TAP(2, c)
-        }
+    for (int tile = 0; tile < tiles; tile++) {
+        for (int y = 0; y < p->y.size; y++)
+            for (int x = 0; x < p->x.size; x++, slopes += next_slopes) {
+                const int *lines = p->y.of + y * p->y.window;
+                const int *columns = p->x.of + x * p->x.window;
+                _tile_loadd(3, slopes, 64);
+                _tile_loadd(4, slopes + TILE, 64);
+                ADD_TAP(0, a)
+                if (count > 1) ADD_TAP(1, b)
+                if (count > 2) ADD_TAP(2, c)
+            }
+        a.read += of_tile, b.read += of_tile, c.read += of_tile;
+    }
     _tile_stored(0, sums[0], 64);
     if (count > 1) _tile_stored(1, sums[1], 64);
     if (count > 2) _tile_stored(2, sums[2], 64);
@@ -678,8 +684,10 @@ static void kernel_task(void *context, int task) {
     int count = input_blocks * (part + 1) / w->parts_of_channels - first;
     int taps = p->y.window * p->x.window;
     size_t next = (size_t)count * 2 * TILE, next_slopes = (size_t)output_blocks * 2 * TILE;
-    bfloat *read = thread_memory(0, sizeof(bfloat) * next * p->y.length * p->x.length);
-    bfloat *slopes = thread_memory(1, sizeof(bfloat) * next_slopes * p->y.size * p->x.size);
+    size_t of_tile = next * p->y.length * p->x.length;
+    size_t of_slopes = next_slopes * p->y.size * p->x.size;
+    bfloat *read = thread_memory(0, sizeof(bfloat) * of_tile * p->tiles);
+    bfloat *slopes = thread_memory(1, sizeof(bfloat) * of_slopes * p->tiles);
     if (!read || !slopes) return out_of_memory();
     size_t of_block = (size_t)output_blocks * taps * 256; /* sums of a block of inputs */
     float *sums = w->sums + ((size_t)partial * input_blocks + first) * of_block;
@@ -687,10 +695,14 @@ static void kernel_task(void *context, int task) {
     _tile_loadconfig(&TILES);
     int last = (int)((int64_t)p->units * (partial + 1) / w->partials);
     for (int unit = (int)((int64_t)p->units * partial / w->partials); unit < last; unit++) {
-        place at[PARTS];
-        for (int i = 0; i < PARTS; i++) at[i] = block_at(p, (int64_t)unit * PARTS + i);
-        lay_across(w, at, first, count, read);
-        lay_in_pairs(w, at, slopes);
+        int64_t begin = (int64_t)unit * p->tiles * PARTS;
+        int tiles = at_most(p->tiles, parts_of(blocks_of_images(p) - (int)begin, PARTS));
+        for (int tile = 0; tile < tiles; tile++) {
+            place at[PARTS];
+            for (int i = 0; i < PARTS; i++) at[i] = block_at(p, begin + tile * PARTS + i);
+            lay_across(w, at, first, count, read + tile * of_tile);
+            lay_in_pairs(w, at, slopes + tile * of_slopes);
+        }
         for (int o = 0; o < output_blocks; o++)
             for (int i = 0; i < count * taps; i += TAPS) {
                 tap of[TAPS];
@@ -701,7 +713,7 @@ static void kernel_task(void *context, int task) {
                                   k % p->x.window};
                     to[t] = sums + b * of_block + ((size_t)o * taps + k) * 256;
                 }
-                add_taps(p, of, at_most(TAPS, count * taps - i), next,
+                add_taps(p, of, at_most(TAPS, count * taps - i), tiles, next,
                          slopes + (size_t)o * 2 * TILE, next_slopes, to);
             }
     }
@@ -735,7 +747,6 @@ int kernel_gradient(const convolution *c, const half *x, const half *slopes, hal
     int input_blocks = blocks(c->channels), output_blocks = blocks(c->out_channels);
     int done = divide(&p, sizeof(bfloat) * PARTS * (size_t)input_blocks,
                       sizeof(bfloat) * PARTS * (size_t)output_blocks);
-    p.tiles = 1, p.units = parts_of(blocks_of_images(&p), PARTS);
     size_t all = (size_t)input_blocks * output_blocks * c->window_height * c->window_width * 256;
     int partials = at_most(PARTIALS, (int)(PARTIAL_BYTES / (sizeof(float) * all)));
     partials = at_most(at_least(partials, 1), p.units);

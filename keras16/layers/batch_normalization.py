@@ -197,15 +197,15 @@ def normalize_batch(
 
     @ops.custom_gradient
     def normalize(rows, gamma, beta):
-        fit = _Statistics(rows, epsilon, mask, 1 if mask is not None else together)
-        outputs = fit.outputs(gamma, beta)
+        together_here = 1 if mask is not None else together
+        fit = _Statistics(rows, gamma, beta, epsilon, mask, together_here)
 
         def backward(*upstream):
             # One argument for each output, or one that holds them all (JAX).
             return fit.gradients(gamma, keras.tree.flatten(upstream)[0])
 
         statistics = (fit.mean, fit.mean_residual, fit.deviation)
-        return (outputs, *statistics), backward
+        return (fit.outputs, *statistics), backward
 
     return normalize(rows, gamma, beta)
 
@@ -219,29 +219,32 @@ class _Statistics:
     is taken out of it.
     """
 
-    def __init__(self, rows: Any, epsilon: float, mask: Any, together: int) -> None:
+    def __init__(
+        self,
+        rows: Any,
+        gamma: Any,
+        beta: Any,
+        epsilon: float,
+        mask: Any,
+        together: int,
+    ) -> None:
         self.mask, self.together, self.count = mask, together, _count(rows, mask)
         mean, highest, lowest = columns.means_and_extremes(rows, mask)
-        self.mean = backend.one_pass(_mean_within)(mean, highest, lowest)
         if mask is not None:
-            inside = ops.where(mask, rows, self.mean)
+            mean = backend.one_pass(_mean_within)(mean, highest, lowest)
+            inside = ops.where(mask, rows, mean)
             highest, lowest = extremes.of_columns(inside)
-        self.power, offset = backend.one_pass(_to_one, epsilon)(
-            self.mean, highest, lowest
+        self.mean, self.power, offset = backend.one_pass(_to_one, epsilon)(
+            mean, highest, lowest
         )
         self.centered, self.center, square = columns.line_and_means(
             rows, self.power, offset, mask, self.together
         )
-        self.inverse, self.deviation, self.mean_residual = backend.one_pass(
+        self.inverse, self.deviation, self.mean_residual, *line = backend.one_pass(
             _spread, epsilon
-        )(self.center, square, self.power)
-
-    def outputs(self, gamma: Any, beta: Any) -> Any:
-        """(rows - mean) / spread x gamma + beta."""
-        slope, offset = backend.one_pass(_line_of)(
-            gamma, beta, self.center, self.inverse
-        )
-        return self._by_column(_line, (self.centered,), slope, offset)
+        )(self.center, square, self.power, gamma, beta)
+        # (rows - mean) / spread x gamma + beta
+        self.outputs = self._by_column(_line, (self.centered,), *line)
 
     def gradients(self, gamma: Any, gradient: Any) -> tuple[Any, Any, Any]:
         """The gradients of rows, gamma and beta."""
@@ -270,24 +273,23 @@ def _mean_within(mean: Any, highest: Any, lowest: Any) -> Any:
     return ops.clip(bits.rounded(mean), lowest, highest)
 
 
-def _to_one(epsilon: float, mean: Any, highest: Any, lowest: Any) -> tuple[Any, Any]:
+def _to_one(
+    epsilon: float, mean: Any, highest: Any, lowest: Any
+) -> tuple[Any, Any, Any]:
+    mean = _mean_within(mean, highest, lowest)
     power = _power(highest, lowest, mean, epsilon)
-    return power, -mean * power
+    return mean, power, -mean * power
 
 
 def _spread(
-    epsilon: float, center: Any, square: Any, power: Any
-) -> tuple[Any, Any, Any]:
+    epsilon: float, center: Any, square: Any, power: Any, gamma: Any, beta: Any
+) -> tuple[Any, ...]:
     root = ops.sqrt(ops.maximum(square - center * center, 0))
     floor = ops.cast(math.sqrt(epsilon), root.dtype) * power
     spread = norms.hypot(root, floor)
     inverse = 1 / ops.where(spread == 0, ops.ones_like(spread), spread)
-    return inverse, root / power, center / power
-
-
-def _line_of(gamma: Any, beta: Any, center: Any, inverse: Any) -> tuple[Any, Any]:
-    slope = gamma * inverse
-    return slope, beta - center * slope
+    slope = bits.rounded(gamma * inverse)
+    return inverse, root / power, center / power, slope, beta - center * slope
 
 
 def _slopes(
