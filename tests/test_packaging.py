@@ -1,6 +1,7 @@
 """What is installed: its list of packages, its versions, and the wheel elsewhere."""
 
 import os
+import platform
 import pathlib
 import re
 import shutil
@@ -90,12 +91,23 @@ def wheel(tmp_path_factory):
 
 
 def test_the_wheel_holds_keras16_and_nothing_beside_it(wheel):
-    assert wheel.name == f"keras16-{__version__}-py3-none-any.whl"
+    # Of one Python and system, for the kernels' sake, where they are compiled or not.
+    assert wheel.name.startswith(f"keras16-{__version__}-cp3")
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.partition("/")[0] for name in names}
     assert tops == {"keras16", f"keras16-{__version__}.dist-info"}
     assert "keras16/pipelines/train.py" in names
     assert f"keras16-{__version__}.dist-info/licenses/LICENSE" in names
+
+
+@pytest.mark.skipif(
+    platform.machine() != "x86_64" or not shutil.which("gcc"),
+    reason="no compiler, or a processor that the kernels are not for",
+)
+def test_the_wheel_holds_compiled_kernels(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    assert [n for n in names if n.startswith("keras16/kernels/_kernels.")]
+    assert not [n for n in names if n.endswith((".c", ".o"))]
 
 
 def test_the_wheel_runs_from_another_folder(wheel, tmp_path):
