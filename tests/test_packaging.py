@@ -1,8 +1,8 @@
 """What is installed: its list of packages, its versions, and the wheel elsewhere."""
 
 import os
-import platform
 import pathlib
+import platform
 import re
 import shutil
 import subprocess
