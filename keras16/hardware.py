@@ -19,6 +19,8 @@ import shutil
 import subprocess
 import sys
 
+from keras16 import kernels
+
 SPEED_FLAGS = (
     "avx2",
     "avx512f",
@@ -90,6 +92,11 @@ def expectation(precision: str) -> str:
     number = "bfloat16" if "bf" in precision else "float16"
     if gpus():
         return f"{gpus()[0]} multiplies {number} natively: large layers run faster."
+    if number == "float16" and native_float16() and not _multiplies_fast():
+        return (
+            "This CPU has float16 arithmetic but no fast float16 convolutions: expect "
+            "a slower run; keras16 doctor says what is missing."
+        )
     if native_bfloat16() if number == "bfloat16" else native_float16():
         return f"This CPU multiplies {number} natively: expect no loss of speed."
     return (
@@ -113,6 +120,12 @@ def float16_kernels() -> bool:
     """
     flags = cpu_flags()
     return any(flag in flags for flag in ("amx_fp16", "asimdhp", "fphp"))
+
+
+def _multiplies_fast() -> bool:
+    """Whether there are fast float16 kernels here: oneDNN's or keras16's own."""
+    own = "amx_bf16" in cpu_flags() and kernels.library() is not None
+    return float16_kernels() or own
 
 
 def native_bfloat16() -> bool:

@@ -115,6 +115,16 @@ def test_arithmetic_is_not_enough_for_fast_kernels(cpu, flags, fast):
     assert hardware.float16_kernels() is fast
 
 
+@pytest.mark.parametrize("are_there", [False, True])
+def test_arithmetic_without_kernels_is_told(cpu, monkeypatch, are_there):
+    found = pathlib.Path("_kernels.so") if are_there else None
+    monkeypatch.setattr(hardware.kernels, "library", lambda: found)
+    cpu("avx512_fp16", "amx_bf16")
+    assert ("slower run" in hardware.expectation("16")) is not are_there
+    cpu("avx512_fp16")
+    assert "slower run" in hardware.expectation("16")
+
+
 def test_expectation_speaks_of_the_precision_that_was_asked_for(cpu):
     cpu("avx512f", "avx512_bf16")
     assert hardware.expectation("32") == ""
