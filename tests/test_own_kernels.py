@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from keras16 import backend, hardware, kernels, layers
+from keras16.numerics import extremes
 from tests.close import assert_close, unit, wide
 from tests.traced import ON_JAX, of_tensorflow, run, wide_tensors, with_signature
 
@@ -265,6 +266,31 @@ def assert_sum(found, right, size):
 
 
 @needs_kernels
+@pytest.mark.parametrize("columns", [1, 15, 16, 33, 3000])
+def test_sums_along_rows_and_their_gradients(columns):
+    x = drawn((7, 3, columns))
+    found, gradient = run(
+        lambda x: own.last_axis_sum(x, 3), x, upstream=drawn((7, 3, 1), 2)
+    )
+    size = np.abs(wide(x)).sum(axis=-1, keepdims=True)
+    assert_sum(found.astype("float16"), wide(x).sum(axis=-1, keepdims=True) / 3, size)
+    third = wide(drawn((7, 3, 1), 2)) / 3
+    right = np.broadcast_to(third, x.shape)
+    assert_close(gradient.astype("float16"), right, "float16", units=0.51)
+
+
+@needs_kernels
+@pytest.mark.parametrize("columns", [1, 15, 16, 33, 3000])
+def test_extremes_along_rows(columns):
+    x = drawn((7, 3, columns))
+    highest, lowest = own.last_axis_extremes(x)
+    np.testing.assert_array_equal(highest, x.max(axis=-1, keepdims=True))
+    np.testing.assert_array_equal(lowest, x.min(axis=-1, keepdims=True))
+    x[1, 2, columns // 2] = np.nan
+    assert np.isnan(extremes.magnitude(x, -1, keepdims=True)[1, 2, 0])
+
+
+@needs_kernels
 def test_sums_neither_stall_nor_overflow_and_count_no_rows():
     ones = np.ones((1 << 17, 3), "float16")
     np.testing.assert_array_equal(own.row_sums(ones, 1 << 17), [1, 1, 1])
@@ -272,6 +298,14 @@ def test_sums_neither_stall_nor_overflow_and_count_no_rows():
     np.testing.assert_array_equal(own.row_sums(large, 1000), large[0])
     assert np.isposinf(own.row_sums(large, 1)).all()
     np.testing.assert_array_equal(own.row_sums(ones[:0], 1), [0, 0, 0])
+    rows = np.ones((3, 5, 70_001), "float16")
+    np.testing.assert_array_equal(own.last_axis_sum(rows, 70_001), rows[..., :1])
+    np.testing.assert_array_equal(
+        own.last_axis_sum(rows[..., :9], 1), 9 * rows[..., :1]
+    )
+    np.testing.assert_array_equal(
+        own.last_axis_sum(rows[..., :0], 1), 0 * rows[..., :1]
+    )
     least = np.full((1024, 1), 2.0**-24, "float16")
     np.testing.assert_array_equal(own.row_sums(least, 1), [2.0**-14])
 

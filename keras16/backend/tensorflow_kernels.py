@@ -16,6 +16,7 @@ _IMAGES = "Keras16Convolution"
 _BACK = "Keras16ConvolutionOfSlopes"
 _KERNEL = "Keras16KernelGradient"
 _SUMS = "Keras16RowSums"
+_ALONG = "Keras16SumsOfRows"
 
 
 @functools.cache
@@ -121,11 +122,72 @@ def product(x: Any, kernel: Any) -> Any:
     return result
 
 
+def depthwise(x: Any, kernel: Any, window: Any) -> Any:
+    """A convolution channel by channel; products are added in float32, rounded once.
+
+    Args:
+        x: [images, rows, columns, channels] float16.
+        kernel: [rows, columns, channels, 1] float16.
+        window: Where its windows lie (`numerics.depthwise.Window`).
+
+    Returns:
+        [images, *window.results, channels] float16.
+    """
+    y = _library().keras16_depthwise(x=x, kernel=kernel, geometry=_geometry_of(window))
+    y.set_shape([x.shape[0], *window.results, x.shape[3]])
+    return y
+
+
+def depthwise_of_slopes(slopes: Any, kernel: Any, window: Any) -> Any:
+    """The gradient of its images: [images, *window.given, channels] float16."""
+    x = _library().keras16_depthwise_of_slopes(
+        slopes=slopes, kernel=kernel, geometry=_geometry_of(window)
+    )
+    x.set_shape([slopes.shape[0], *window.given, slopes.shape[3]])
+    return x
+
+
+def depthwise_kernel_gradient(x: Any, slopes: Any, window: Any) -> Any:
+    """The gradient of its kernel: [rows, columns, channels, 1] float16."""
+    kernel = _library().keras16_depthwise_kernel_gradient(
+        x=x, slopes=slopes, geometry=_geometry_of(window)
+    )
+    kernel.set_shape([*window.size, x.shape[3], 1])
+    return kernel
+
+
+def _geometry_of(window: Any) -> Any:
+    numbers = window.strides, window.dilation, window.before, window.given
+    return _geometry(sum((*numbers, window.results, window.size), ()))
+
+
 def row_sums(rows: Any, over: Any) -> Any:
     """Sums of the columns of [n, channels] float16, over a whole number: [channels]."""
     sums = _library().keras16_row_sums(x=rows, over=tf.cast(over, tf.int64))
     sums.set_shape(rows.shape[1:])
     return sums
+
+
+def last_axis_sum(x: Any, over: Any) -> Any:
+    """Sums along the last axis of [..., n] float16, over a whole number: [..., 1]."""
+    over = tf.cast(over, tf.int64)
+    return _one_a_row(x, _library().keras16_sums_of_rows(x=_rows(x), over=over))
+
+
+def last_axis_extremes(x: Any) -> tuple[Any, Any]:
+    """The largest and smallest along the last axis of [..., n] float16: [..., 1]."""
+    highest, lowest = _library().keras16_extremes_of_rows(x=_rows(x))
+    return _one_a_row(x, highest), _one_a_row(x, lowest)
+
+
+def _rows(x: Any) -> Any:
+    return tf.reshape(x, [-1, *_lengths(x, len(x.shape) - 1, len(x.shape))])
+
+
+def _one_a_row(x: Any, found: Any) -> Any:
+    found = tf.reshape(found, [*_lengths(x, 0, len(x.shape) - 1), 1])
+    found.set_shape([*x.shape[:-1], 1])
+    return found
 
 
 def means_and_extremes(rows: Any) -> tuple[Any, Any, Any]:
@@ -291,6 +353,12 @@ def _gradients_of_sums(op: Any, upstream: Any) -> list[Any]:
     return [tf.broadcast_to(part, tf.shape(rows)), None]
 
 
+def _gradients_along_rows(op: Any, upstream: Any) -> list[Any]:
+    rows, over = op.inputs
+    part = row_sums(upstream[None], over)
+    return [tf.broadcast_to(part[:, None], tf.shape(rows)), None]
+
+
 def _like(op: Any, *gradients: Any) -> list[Any]:
     """Gradients of the first two inputs, of their shapes; lengths have none."""
     for gradient, given in zip(gradients, op.inputs, strict=False):
@@ -303,4 +371,5 @@ _GRADIENTS = {
     _BACK: _gradients_back,
     _KERNEL: _gradients_of_kernel,
     _SUMS: _gradients_of_sums,
+    _ALONG: _gradients_along_rows,
 }

@@ -32,9 +32,20 @@ int convolve_back(const convolution *c, const uint16_t *slopes, const uint16_t *
 int kernel_gradient(const convolution *c, const uint16_t *x, const uint16_t *slopes,
                     uint16_t *kernel);
 
+/* The same channel by channel: the kernel is [window height, window width, channels, 1]. */
+int depthwise(const convolution *c, const uint16_t *x, const uint16_t *kernel, uint16_t *y);
+int depthwise_back(const convolution *c, const uint16_t *slopes, const uint16_t *kernel,
+                   uint16_t *x);
+int depthwise_kernel_gradient(const convolution *c, const uint16_t *x, const uint16_t *slopes,
+                              uint16_t *kernel);
+
 /* Sums over the rows, divided by a whole number; [channels] each. */
 int row_sums(const matrix *m, int64_t over, uint16_t *sums);
-/* And the largest and smallest of each column. */
+/* Sums of each row, likewise; [rows]. */
+int sums_of_rows(const matrix *m, int64_t over, uint16_t *sums);
+/* The largest and smallest of each row. */
+int extremes_of_rows(const matrix *m, uint16_t *highest, uint16_t *lowest);
+/* Over the rows, and the largest and smallest of each column. */
 int sums_and_extremes(const matrix *m, int64_t over, uint16_t *sums, uint16_t *highest,
                       uint16_t *lowest);
 /* x slope + offset, rounded; sums of that and of its squares. */

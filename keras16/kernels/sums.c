@@ -195,3 +195,62 @@ int sums_with(const matrix *m, const uint16_t *other, int64_t over, uint16_t *su
     uint16_t *to[] = {sums, products};
     return answer(s, sweep_product, over, to);
 }
+
+/* ---- along rows ------------------------------------------------------------------- */
+
+enum { ROWS = 64 }; /* of a task */
+
+typedef struct {
+    const matrix *m;
+    int64_t over;
+    uint16_t *sums, *highest, *lowest;
+} row_work;
+
+static void rows_task(void *context, int task) {
+    const row_work *w = context;
+    int64_t end = ((int64_t)task + 1) * ROWS;
+    if (end > w->m->rows) end = w->m->rows;
+    for (int64_t row = (int64_t)task * ROWS; row < end; row++) {
+        const uint16_t *x = w->m->x + row * w->m->channels;
+        __m512 sum[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+        int i = 0, side = 0;
+        for (; i + LANES <= w->m->channels; i += LANES, side ^= 1)
+            sum[side] =
+                _mm512_add_ps(sum[side], wide(_mm256_loadu_si256((const __m256i *)(x + i))));
+        __mmask16 lanes = (__mmask16)((1u << (w->m->channels - i)) - 1);
+        sum[side] = _mm512_add_ps(sum[side], wide(_mm256_maskz_loadu_epi16(lanes, x + i)));
+        double all = _mm512_reduce_add_ps(_mm512_add_ps(sum[0], sum[1]));
+        w->sums[row] = _cvtss_sh((float)(all / (double)w->over), _MM_FROUND_TO_NEAREST_INT);
+    }
+}
+
+int sums_of_rows(const matrix *m, int64_t over, uint16_t *sums) {
+    row_work w = {m, over, sums, NULL, NULL};
+    return run_in_parallel((int)((m->rows + ROWS - 1) / ROWS), rows_task, &w);
+}
+
+static void extremes_task(void *context, int task) {
+    const row_work *w = context;
+    int64_t end = ((int64_t)task + 1) * ROWS;
+    if (end > w->m->rows) end = w->m->rows;
+    for (int64_t row = (int64_t)task * ROWS; row < end; row++) {
+        const uint16_t *x = w->m->x + row * w->m->channels;
+        __m256i most = _mm256_set1_epi16(INT16_MIN), least = _mm256_set1_epi16(INT16_MAX);
+        for (int i = 0; i < w->m->channels; i += LANES) {
+            int left = w->m->channels - i;
+            __mmask16 lanes = left >= LANES ? 0xffff : (__mmask16)((1u << left) - 1);
+            __m256i k = key(_mm256_maskz_loadu_epi16(lanes, x + i));
+            most = _mm256_mask_max_epi16(most, lanes, most, k);
+            least = _mm256_mask_min_epi16(least, lanes, least, k);
+        }
+        int high = _mm512_reduce_max_epi32(_mm512_cvtepi16_epi32(most));
+        int low = _mm512_reduce_min_epi32(_mm512_cvtepi16_epi32(least));
+        w->highest[row] = (uint16_t)(high ^ (high < 0 ? 0x7fff : 0));
+        w->lowest[row] = (uint16_t)(low ^ (low < 0 ? 0x7fff : 0));
+    }
+}
+
+int extremes_of_rows(const matrix *m, uint16_t *highest, uint16_t *lowest) {
+    row_work w = {m, 1, NULL, highest, lowest};
+    return run_in_parallel((int)((m->rows + ROWS - 1) / ROWS), extremes_task, &w);
+}

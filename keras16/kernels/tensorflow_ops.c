@@ -84,28 +84,56 @@ typedef int (*kernel)(const convolution *, const uint16_t *, const uint16_t *, u
 /* Gives whether the inputs go together, and the shape of the output. */
 typedef int (*reader)(void *const *in, convolution *c, int64_t *shape);
 
+static int are_images(void *tensor, const convolution *c) {
+    return is_of(tensor, c->images, c->height, c->width, c->channels);
+}
+
+static int are_outputs(void *tensor, const convolution *c) {
+    return is_of(tensor, c->images, c->out_height, c->out_width, c->out_channels);
+}
+
+static int read_kernel(void *tensor, convolution *c) {
+    c->channels = (int)TF_Dim(tensor, 2), c->out_channels = (int)TF_Dim(tensor, 3);
+    return is_of(tensor, c->window_height, c->window_width, c->channels, c->out_channels);
+}
+
 static int of_outputs(void *const *in, convolution *c, int64_t *shape) {
-    c->images = (int)TF_Dim(in[0], 0);
-    c->channels = (int)TF_Dim(in[1], 2), c->out_channels = (int)TF_Dim(in[1], 3);
+    int is_kernel = read_kernel(in[1], c);
     set_shape(shape, c->images, c->out_height, c->out_width, c->out_channels);
-    return is_of(in[0], c->images, c->height, c->width, c->channels) &&
-           is_of(in[1], c->window_height, c->window_width, c->channels, c->out_channels);
+    return is_kernel && are_images(in[0], c);
 }
 
 static int of_inputs(void *const *in, convolution *c, int64_t *shape) {
-    c->images = (int)TF_Dim(in[0], 0);
-    c->channels = (int)TF_Dim(in[1], 2), c->out_channels = (int)TF_Dim(in[1], 3);
+    int is_kernel = read_kernel(in[1], c);
     set_shape(shape, c->images, c->height, c->width, c->channels);
-    return is_of(in[0], c->images, c->out_height, c->out_width, c->out_channels) &&
-           is_of(in[1], c->window_height, c->window_width, c->channels, c->out_channels);
+    return is_kernel && are_outputs(in[0], c);
 }
 
 static int of_kernel(void *const *in, convolution *c, int64_t *shape) {
-    c->images = (int)TF_Dim(in[0], 0);
     c->channels = (int)TF_Dim(in[0], 3), c->out_channels = (int)TF_Dim(in[1], 3);
     set_shape(shape, c->window_height, c->window_width, c->channels, c->out_channels);
-    return is_of(in[0], c->images, c->height, c->width, c->channels) &&
-           is_of(in[1], c->images, c->out_height, c->out_width, c->out_channels);
+    return are_images(in[0], c) && are_outputs(in[1], c);
+}
+
+/* The same of depthwise ones, whose kernel is [.., .., channels, 1]. */
+static int of_depthwise(void *const *in, convolution *c, int64_t *shape) {
+    c->channels = c->out_channels = (int)TF_Dim(in[0], 3);
+    set_shape(shape, c->images, c->out_height, c->out_width, c->channels);
+    return are_images(in[0], c) &&
+           is_of(in[1], c->window_height, c->window_width, c->channels, 1);
+}
+
+static int of_depthwise_inputs(void *const *in, convolution *c, int64_t *shape) {
+    c->channels = c->out_channels = (int)TF_Dim(in[0], 3);
+    set_shape(shape, c->images, c->height, c->width, c->channels);
+    return are_outputs(in[0], c) &&
+           is_of(in[1], c->window_height, c->window_width, c->channels, 1);
+}
+
+static int of_depthwise_kernel(void *const *in, convolution *c, int64_t *shape) {
+    c->channels = c->out_channels = (int)TF_Dim(in[0], 3);
+    set_shape(shape, c->window_height, c->window_width, c->channels, 1);
+    return are_images(in[0], c) && are_outputs(in[1], c);
 }
 
 /* What an operation is given and gives while it runs. */
@@ -152,8 +180,10 @@ static void compute(void *context, reader read, kernel run) {
     convolution of;
     int64_t shape[4] = {0};
     if (!failed(&c) && (TF_NumDims(c.in[0]) != 4 || TF_NumDims(c.in[1]) != 4 ||
-                        !read_geometry(c.in[2], &of) || !read(c.in, &of, shape)))
+                        !read_geometry(c.in[2], &of)))
         fail(&c, INVALID_ARGUMENT, SHAPES);
+    if (!failed(&c)) of.images = (int)TF_Dim(c.in[0], 0);
+    if (!failed(&c) && !read(c.in, &of, shape)) fail(&c, INVALID_ARGUMENT, SHAPES);
     void *out = output(&c, 0, shape, 4);
     size_t count = out ? (size_t)(shape[0] * shape[1] * shape[2] * shape[3]) : 0;
     if (count && (!of.images || !of.channels || !of.out_channels || !of.height || !of.width ||
@@ -177,6 +207,21 @@ static void compute_inputs(void *unused, void *context) {
 static void compute_kernel(void *unused, void *context) {
     (void)unused;
     compute(context, of_kernel, kernel_gradient);
+}
+
+static void compute_depthwise(void *unused, void *context) {
+    (void)unused;
+    compute(context, of_depthwise, depthwise);
+}
+
+static void compute_depthwise_inputs(void *unused, void *context) {
+    (void)unused;
+    compute(context, of_depthwise_inputs, depthwise_back);
+}
+
+static void compute_depthwise_kernel(void *unused, void *context) {
+    (void)unused;
+    compute(context, of_depthwise_kernel, depthwise_kernel_gradient);
 }
 
 /* ---- sums over rows ------------------------------------------------------------- */
@@ -205,26 +250,51 @@ static int read_divisor(void *tensor, int64_t *over) {
     return 1;
 }
 
+/* The first input is the matrix. */
+static call begin_sums(void *context, int inputs, matrix *m, int64_t *over) {
+    call c = begin(context, inputs);
+    if (!failed(&c) && !(read_matrix(c.in[0], m) && read_divisor(c.in[inputs - 1], over)))
+        fail(&c, INVALID_ARGUMENT, SHAPES);
+    return c;
+}
+
 static void compute_sums(void *unused, void *context) {
     (void)unused;
-    call c = begin(context, 2);
     matrix m = {0};
     int64_t over = 1;
-    if (!failed(&c) && !(read_matrix(c.in[0], &m) && read_divisor(c.in[1], &over)))
-        fail(&c, INVALID_ARGUMENT, SHAPES);
+    call c = begin_sums(context, 2, &m, &over);
     int64_t shape[] = {m.channels};
     void *sums = output(&c, 0, shape, 1);
     if (!failed(&c) && !row_sums(&m, over, sums)) fail(&c, RESOURCE_EXHAUSTED, MEMORY);
     end(&c);
 }
 
-static void compute_extremes(void *unused, void *context) {
+static void compute_sums_of_rows(void *unused, void *context) {
     (void)unused;
-    call c = begin(context, 2);
     matrix m = {0};
     int64_t over = 1;
-    if (!failed(&c) && !(read_matrix(c.in[0], &m) && read_divisor(c.in[1], &over)))
-        fail(&c, INVALID_ARGUMENT, SHAPES);
+    call c = begin_sums(context, 2, &m, &over);
+    void *sums = output(&c, 0, &m.rows, 1);
+    if (!failed(&c) && !sums_of_rows(&m, over, sums)) fail(&c, RESOURCE_EXHAUSTED, MEMORY);
+    end(&c);
+}
+
+static void compute_extremes_of_rows(void *unused, void *context) {
+    (void)unused;
+    matrix m = {0};
+    call c = begin(context, 1);
+    if (!failed(&c) && !read_matrix(c.in[0], &m)) fail(&c, INVALID_ARGUMENT, SHAPES);
+    void *highest = output(&c, 0, &m.rows, 1), *lowest = output(&c, 1, &m.rows, 1);
+    if (!failed(&c) && !extremes_of_rows(&m, highest, lowest))
+        fail(&c, RESOURCE_EXHAUSTED, MEMORY);
+    end(&c);
+}
+
+static void compute_extremes(void *unused, void *context) {
+    (void)unused;
+    matrix m = {0};
+    int64_t over = 1;
+    call c = begin_sums(context, 2, &m, &over);
     int64_t shape[] = {m.channels};
     void *sums = output(&c, 0, shape, 1), *highest = output(&c, 1, shape, 1);
     void *lowest = output(&c, 2, shape, 1);
@@ -235,12 +305,10 @@ static void compute_extremes(void *unused, void *context) {
 
 static void compute_line(void *unused, void *context) {
     (void)unused;
-    call c = begin(context, 4);
     matrix m = {0};
     int64_t over = 1;
-    if (!failed(&c) &&
-        !(read_matrix(c.in[0], &m) && is_vector(c.in[1], m.channels) &&
-          is_vector(c.in[2], m.channels) && read_divisor(c.in[3], &over)))
+    call c = begin_sums(context, 4, &m, &over);
+    if (!failed(&c) && !(is_vector(c.in[1], m.channels) && is_vector(c.in[2], m.channels)))
         fail(&c, INVALID_ARGUMENT, SHAPES);
     int64_t shape[] = {m.rows, m.channels};
     void *line = output(&c, 0, shape, 2), *sums = output(&c, 1, shape + 1, 1);
@@ -253,12 +321,10 @@ static void compute_line(void *unused, void *context) {
 
 static void compute_products(void *unused, void *context) {
     (void)unused;
-    call c = begin(context, 3);
     matrix m = {0};
     int64_t over = 1;
-    if (!failed(&c) && !(read_matrix(c.in[0], &m) && is_matrix(c.in[1], &m) &&
-                         read_divisor(c.in[2], &over)))
-        fail(&c, INVALID_ARGUMENT, SHAPES);
+    call c = begin_sums(context, 3, &m, &over);
+    if (!failed(&c) && !is_matrix(c.in[1], &m)) fail(&c, INVALID_ARGUMENT, SHAPES);
     int64_t shape[] = {m.channels};
     void *sums = output(&c, 0, shape, 1), *products = output(&c, 1, shape, 1);
     if (!failed(&c) && !sums_with(&m, TF_TensorData(c.in[1]), over, sums, products))
@@ -343,7 +409,17 @@ __attribute__((constructor)) static void offer_all(void) {
           LIST("x: half"), compute_inputs);
     offer("Keras16KernelGradient", LIST("x: half", "slopes: half", "geometry: int64"),
           LIST("kernel: half"), compute_kernel);
+    offer("Keras16Depthwise", LIST("x: half", "kernel: half", "geometry: int64"),
+          LIST("y: half"), compute_depthwise);
+    offer("Keras16DepthwiseOfSlopes", LIST("slopes: half", "kernel: half", "geometry: int64"),
+          LIST("x: half"), compute_depthwise_inputs);
+    offer("Keras16DepthwiseKernelGradient", LIST("x: half", "slopes: half", "geometry: int64"),
+          LIST("kernel: half"), compute_depthwise_kernel);
     offer("Keras16RowSums", LIST("x: half", "over: int64"), LIST("sums: half"), compute_sums);
+    offer("Keras16SumsOfRows", LIST("x: half", "over: int64"), LIST("sums: half"),
+          compute_sums_of_rows);
+    offer("Keras16ExtremesOfRows", LIST("x: half"), LIST("highest: half", "lowest: half"),
+          compute_extremes_of_rows);
     offer("Keras16SumsAndExtremes", LIST("x: half", "over: int64"),
           LIST("sums: half", "highest: half", "lowest: half"), compute_extremes);
     offer("Keras16LineAndSums", LIST("x: half", "slope: half", "offset: half", "over: int64"),

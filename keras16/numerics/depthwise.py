@@ -142,7 +142,11 @@ def input_gradient(gradient: Any, kernel: Any, window: Window, compiled: bool) -
     """
     channels, multiplier = kernel.shape[2:]
     flat = ops.reshape(kernel, (*window.size, channels * multiplier, 1))
-    wide = _turned(gradient, flat, window, compiled)
+    own = backend.module().own_kernels(gradient, flat)
+    if own is None:
+        wide = _turned(gradient, flat, window, compiled)
+    else:
+        wide = own.depthwise_of_slopes(gradient, flat, window)
     wide = once.computed(wide) if compiled else wide
     if multiplier == 1:
         return wide
@@ -249,6 +253,9 @@ def _seen(x: Any, window: Window) -> Any:
 
 def _by_kernel(x: Any, kernel: Any, window: Window) -> Any:
     """The convolution by the device's kernel."""
+    own = backend.module().own_kernels(x, kernel)
+    if own is not None and kernel.shape[3] == 1:
+        return own.depthwise(x, kernel, window)
     return ops.depthwise_conv(
         x,
         kernel,
@@ -346,6 +353,9 @@ def kernel_gradient(
         [*shape] of that dtype: sums that are accumulated wider and rounded once or
         twice.
     """
+    own = backend.module().own_kernels(x, gradient)
+    if own is not None and shape[3] == 1:
+        return own.depthwise_kernel_gradient(x, gradient, window)
     if not compiled and bits.name_of(x) == "bfloat16":  # oneDNN has a kernel for it
         return backend.module().pullback(
             lambda kernel: _by_kernel(x, kernel, window), tuple(shape), gradient

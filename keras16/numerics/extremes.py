@@ -34,6 +34,9 @@ def along(x: Any, axes: Any) -> tuple[Any, Any]:
         x: 16-bit; NaN as of `of_columns`.
         axes: One or several, none of them empty.
     """
+    own = backend.module().own_kernels(x) if _is_last(axes, x) else None
+    if own is not None:
+        return own.last_axis_extremes(x)
     keys = backend.one_pass(bits.key)(x)
     dtype = bits.name_of(x)
     highest = ops.max(keys, axis=axes, keepdims=True)
@@ -49,9 +52,18 @@ def magnitude(x: Any, axes: Any = None, keepdims: bool = False) -> Any:
         axes: One or several, none of them empty; None for all.
         keepdims: Whether they stay, at length 1.
     """
+    if keepdims and _is_last(axes, x) and backend.module().own_kernels(x) is not None:
+        highest, lowest = map(bits.magnitude, along(x, axes))
+        return bits.reinterpreted(ops.maximum(highest, lowest), bits.name_of(x))
     magnitudes = backend.one_pass(bits.magnitude)(x)
     largest = ops.max(magnitudes, axis=axes, keepdims=keepdims)
     return bits.reinterpreted(largest, bits.name_of(x))
+
+
+def _is_last(axes: Any, x: Any) -> bool:
+    """Whether axes are the last one alone."""
+    rank = len(x.shape)
+    return axes in (-1, rank - 1, (-1,), (rank - 1,), [-1], [rank - 1])
 
 
 def _of_columns(rows: Any) -> tuple[Any, Any]:

@@ -174,11 +174,17 @@ def row_sum(rows: Any) -> Any:
 
 def last_axis_sum(x: Any) -> Any:
     """[..., n] 16-bit -> [..., 1]: the sum along the last axis, rounded once."""
+    own = backend.module().own_kernels(x)
+    if own is not None:
+        return own.last_axis_sum(x, 1)
     return ops.matmul(x, ops.ones((x.shape[-1], 1), dtype=x.dtype))
 
 
 def weighted_last_axis_sum(x: Any, exponent: Any) -> Any:
     """[..., n] 16-bit -> [..., 1]: 2**-exponent times the sum, rounded once."""
+    own = backend.module().own_kernels(x)
+    if own is not None:
+        return own.last_axis_sum(x, ops.left_shift(1, exponent))
     weight = small_power_of_two(exponent, bits.name_of(x))
     return ops.matmul(x, ops.broadcast_to(weight, (ops.shape(x)[-1], 1)))
 
