@@ -2,7 +2,7 @@
 
 `python -m tests.kernel_times` prints the tables of docs/performance.md, with "float16"
 behind it the first one in that format, where its steps are plain graphs. What is
-counted is the processor's time and not the clock's: it is the same beside other programs.
+counted is the processor's time and not the clock's: it is the same beside others.
 """
 
 from __future__ import annotations
