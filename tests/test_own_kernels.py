@@ -345,6 +345,14 @@ def test_sums_and_products_are_the_same_to_the_bit_on_any_number_of_cores():
 # Where they are not
 
 
+@needs_kernels
+def test_none_beside_a_gpu(monkeypatch):
+    import tensorflow as tf
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
+    assert tensorflow_kernels._library.__wrapped__() is None
+
+
 def test_none_where_they_are_switched_off(monkeypatch):
     monkeypatch.setenv(kernels.SWITCH, "0")
     assert kernels.library() is None

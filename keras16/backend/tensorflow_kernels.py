@@ -21,9 +21,12 @@ _ALONG = "Keras16SumsOfRows"
 
 @functools.cache
 def _library() -> Any:
-    """The operations; None where they are not installed or this CPU can't run them."""
+    """The operations; None where they are not installed or this CPU can't run them.
+
+    Nor where there is a GPU: it has what it needs, and the tensors.
+    """
     path = kernels.library()
-    if path is None:
+    if path is None or tf.config.list_physical_devices("GPU"):
         return None
     try:
         library = tf.load_op_library(str(path))
