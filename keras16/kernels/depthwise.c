@@ -114,6 +114,25 @@ static void result_line(void *context, int task) {
     }
 }
 
+/* Adds what a line of slopes gives to some neighbouring places of a window. */
+static inline __attribute__((always_inline)) void add_line(const depthwise_work *w,
+                                                           const int count, const float *read,
+                                                           const float *slopes, float *to) {
+    const plan *p = &w->p;
+    size_t step = (size_t)p->stride_columns * LANES, tap = (size_t)p->tap_columns * LANES;
+    __m512 sum[SIDE];
+    for (int k = 0; k < count; k++) sum[k] = _mm512_loadu_ps(to + (size_t)k * w->width);
+    __m512 line[SIDE];
+    for (int k = 0; k < count; k++) line[k] = _mm512_setzero_ps();
+    for (int x = 0; x < p->out_width; x++, read += step, slopes += LANES) {
+        __m512 slope = _mm512_load_ps(slopes);
+        for (int k = 0; k < count; k++)
+            line[k] = _mm512_fmadd_ps(_mm512_load_ps(read + k * tap), slope, line[k]);
+    }
+    for (int k = 0; k < count; k++)
+        _mm512_storeu_ps(to + (size_t)k * w->width, _mm512_add_ps(sum[k], line[k]));
+}
+
 /* The sums of a kernel's gradient over a range of lines of results. */
 static void kernel_range(void *context, int range) {
     const depthwise_work *w = context;
@@ -126,7 +145,7 @@ static void kernel_range(void *context, int range) {
     float *slopes = thread_memory(1, sizeof(float) * LANES * (size_t)p->out_width);
     if (!read || !slopes) return out_of_memory();
     memset(sums, 0, sizeof(float) * size);
-    size_t step = (size_t)p->stride_columns * LANES, tap = (size_t)p->tap_columns * LANES;
+    size_t tap = (size_t)p->tap_columns * LANES;
     for (int64_t i = all * range / RANGES; i < all * (range + 1) / RANGES; i++)
         for (int first = 0; first < p->channels; first += LANES) {
             int image = (int)(i / p->out_height), line = (int)(i % p->out_height);
@@ -141,19 +160,13 @@ static void kernel_range(void *context, int range) {
                                   first, lanes, read);
                 float *to = sums + (size_t)row * p->window_width * w->width + first;
                 for (int column = 0; column < p->window_width; column += SIDE) {
-                    int count = p->window_width - column < SIDE ? p->window_width - column : SIDE;
-                    __m512 sum[SIDE];
-                    for (int k = 0; k < SIDE; k++) sum[k] = _mm512_setzero_ps();
-                    const float *at_line = read + (size_t)column * tap;
-                    for (int x = 0; x < p->out_width; x++, at_line += step) {
-                        __m512 slope = _mm512_load_ps(slopes + (size_t)x * LANES);
-                        for (int k = 0; k < SIDE; k++)
-                            if (k < count)
-                                sum[k] = _mm512_fmadd_ps(_mm512_load_ps(at_line + k * tap), slope,
-                                                         sum[k]);
-                    }
-                    for (int k = 0; k < count; k++, to += w->width)
-                        _mm512_storeu_ps(to, _mm512_add_ps(_mm512_loadu_ps(to), sum[k]));
+                    const float *of_column = read + (size_t)column * tap;
+                    float *sum = to + (size_t)column * w->width;
+                    int left = p->window_width - column;
+                    if (left >= SIDE) add_line(w, SIDE, of_column, slopes, sum);
+                    else if (left == 3) add_line(w, 3, of_column, slopes, sum);
+                    else if (left == 2) add_line(w, 2, of_column, slopes, sum);
+                    else add_line(w, 1, of_column, slopes, sum);
                 }
             }
         }
