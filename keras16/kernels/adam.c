@@ -4,16 +4,12 @@
  * the second one is kept as its root, and what is drawn for an element in a step is the
  * same word that numerics/noise.py draws. Here each number is read once and written once.
  */
-#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,f16c")
 #include "kernels.h"
 
-#include <immintrin.h>
-#include <string.h>
-
 #include "threads.h"
+#include "vectors.h"
 
 enum {
-    LANES = 16,
     CHUNK = 1 << 14,                /* elements of a task */
     EXPONENT = 23,                  /* where it lies in a float32 */
     LEAST = 113,                    /* that of the smallest normal float16, 2**-14 */
@@ -71,18 +67,13 @@ static inline __m256i by_chance(__m512 x, __m512i random) {
     __m512i sign = _mm512_and_si512(_mm512_srli_epi32(raw, 16), _mm512_set1_epi32(0x8000));
     __m256i result = _mm512_cvtepi32_epi16(_mm512_or_si512(found, sign));
     __mmask16 is_special = _mm512_cmpeq_epi32_mask(field, _mm512_set1_epi32(255));
-    return _mm256_mask_mov_epi16(result, is_special,
-                                 _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+    return _mm256_mask_mov_epi16(result, is_special, rounded(x));
 }
 
 /* A quotient; 0 where the divisor is. */
 static inline __m512 over(__m512 x, __m512 by) {
     __mmask16 is_some = _mm512_cmp_ps_mask(by, _mm512_setzero_ps(), _CMP_NEQ_UQ);
     return _mm512_maskz_div_ps(is_some, x, by);
-}
-
-static inline __m512 at(const uint16_t *from, int64_t i, __mmask16 lanes) {
-    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lanes, from + i));
 }
 
 static void adam_task(void *context, int task) {
@@ -94,9 +85,9 @@ static void adam_task(void *context, int task) {
     int64_t end = (int64_t)(task + 1) * CHUNK;
     if (end > w->size) end = w->size;
     for (int64_t i = (int64_t)task * CHUNK; i < end; i += LANES) {
-        __mmask16 lanes = end - i >= LANES ? 0xffff : (__mmask16)((1u << (end - i)) - 1);
-        __m512 gradient = at(w->gradient, i, lanes), weight = at(w->from.weight, i, lanes);
-        __m512 mean = at(w->from.mean, i, lanes), root = at(w->from.root, i, lanes);
+        __mmask16 lanes = lanes_at((int)(end - i), 0);
+        __m512 gradient = loaded(w->gradient + i, lanes), weight = loaded(w->from.weight + i, lanes);
+        __m512 mean = loaded(w->from.mean + i, lanes), root = loaded(w->from.root + i, lanes);
         mean = _mm512_fmadd_ps(share_1, _mm512_sub_ps(gradient, mean), mean);
         __m256i kept = by_chance(mean, drawn(i, s->key_of_mean, s->step));
         _mm256_mask_storeu_epi16(w->to.mean + i, lanes, kept);
@@ -115,9 +106,7 @@ static void adam_task(void *context, int task) {
         root = _mm512_cvtph_ps(kept);
         __m512 step = _mm512_mul_ps(rate, over(mean, _mm512_add_ps(root, floor)));
         step = _mm512_fmadd_ps(decay, weight, step);
-        _mm256_mask_storeu_epi16(
-            w->to.weight + i, lanes,
-            _mm512_cvtps_ph(_mm512_sub_ps(weight, step), _MM_FROUND_TO_NEAREST_INT));
+        put(w->to.weight + i, lanes, _mm512_sub_ps(weight, step));
     }
 }
 

@@ -17,18 +17,16 @@
  *
  * Infinity has no parts: it becomes NaN.
  */
-#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,f16c,amx-tile,amx-bf16")
 #include "kernels.h"
 
-#include <immintrin.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "threads.h"
+#include "vectors.h"
 
 enum {
-    LANES = 16,        /* float32 of a register, rows of a tile, channels of a block */
+    /* A tile has as many rows as a register has lanes, and a block as many channels. */
     PARTS = 2 * LANES, /* bfloat16 of a row of a tile: 16 high parts, 16 low ones */
     TILE_BYTES = 1024,
     TILE = TILE_BYTES / 2,       /* bfloat16 of a tile */
@@ -62,13 +60,7 @@ static inline int at_most(int a, int b) { return a < b ? a : b; }
 
 /* The lanes that a block of channels fills. */
 static inline __mmask16 lanes_of(int channels, int block) {
-    int left = channels - block * LANES;
-    if (left >= LANES) return 0xffff;
-    return left > 0 ? (__mmask16)((1u << left) - 1) : 0;
-}
-
-static inline __m512 loaded(const half *from, __mmask16 lanes) {
-    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lanes, from));
+    return lanes_at(channels, block * LANES);
 }
 
 static inline __m512 number_of(const half *at, __mmask16 lanes) {
@@ -259,16 +251,21 @@ static inline void look(const view *views, int lanes, const half *numbers, int c
     }
 }
 
-/* The next pixel of a line that all blocks have the whole of. */
-static inline void step(column *c, int lanes, int channels) {
-    for (int lane = 0; lane < lanes; lane++)
-        if (c->of[lane]) c->of[lane] += channels;
-}
-
 static int are_whole(const view *views, int lanes, int columns) {
     for (int lane = 0; lane < lanes; lane++)
         if (views[lane].to_line && (views[lane].from || views[lane].to < columns)) return 0;
     return 1;
+}
+
+/* The next pixel, line by line: beside the one before where all blocks have whole lines. */
+static inline void advance(const view *views, int lanes, int whole, const half *numbers,
+                           int channels, int width, int y, int x, column *c) {
+    if (!x || !whole) {
+        look(views, lanes, numbers, channels, width, y, x, c);
+        return;
+    }
+    for (int lane = 0; lane < lanes; lane++)
+        if (c->of[lane]) c->of[lane] += channels;
 }
 
 /* ---- values and gradients of inputs --------------------------------------------- */
@@ -354,10 +351,7 @@ static void lay_out(const forward_work *w, const place *at, bfloat *to) {
     column c;
     for (int y = 0; y < p->y.length; y++)
         for (int x = 0; x < p->x.length; x++) {
-            if (x && whole)
-                step(&c, LANES, p->channels);
-            else
-                look(views, LANES, w->x, p->channels, p->x.given, y, x, &c);
+            advance(views, LANES, whole, w->x, p->channels, p->x.given, y, x, &c);
             for (int b = 0; b < d.blocks; b++, to += d.tiles * TILE)
                 for (int half_block = 0; half_block < d.tiles; half_block++) {
                     int block = b * d.tiles + half_block;
@@ -381,9 +375,7 @@ static inline void write_out(const forward_work *w, const float *sums, const vie
     for (int lane = 0; lane < LANES; lane++) {
         if (y >= views[lane].to_line || x >= views[lane].to) continue;
         half *to = w->y + (views[lane].first + away) * p->out_channels;
-        _mm256_mask_storeu_epi16(
-            to + block * LANES, lanes,
-            _mm512_cvtps_ph(_mm512_load_ps(sums + lane * LANES), _MM_FROUND_TO_NEAREST_INT));
+        put(to + block * LANES, lanes, _mm512_load_ps(sums + lane * LANES));
     }
 }
 
@@ -602,10 +594,7 @@ static void lay_across(const kernel_work *w, const place *at, int first_block, i
     column c;
     for (int y = 0; y < p->y.length; y++)
         for (int x = 0; x < p->x.length; x++) {
-            if (x && whole)
-                step(&c, PARTS, p->channels);
-            else
-                look(views, PARTS, w->inputs, p->channels, p->x.given, y, x, &c);
+            advance(views, PARTS, whole, w->inputs, p->channels, p->x.given, y, x, &c);
             for (int b = 0; b < count; b++, to += 2 * TILE)
                 put_across(&c, (first_block + b) * LANES,
                            lanes_of(p->channels, first_block + b), to);
@@ -622,10 +611,7 @@ static void lay_in_pairs(const kernel_work *w, const place *at, bfloat *to) {
     column c;
     for (int y = 0; y < p->y.size; y++)
         for (int x = 0; x < p->x.size; x++) {
-            if (x && whole)
-                step(&c, PARTS, p->out_channels);
-            else
-                look(views, PARTS, w->slopes, p->out_channels, p->x.out, y, x, &c);
+            advance(views, PARTS, whole, w->slopes, p->out_channels, p->x.out, y, x, &c);
             for (int o = 0; o < output_blocks; o++, to += 2 * TILE)
                 put_pairs(&c, o * LANES, lanes_of(p->out_channels, o), to);
         }
@@ -735,9 +721,7 @@ static void round_block(void *context, int b) {
                 for (int partial = 1; partial < w->partials; partial++)
                     sum = _mm512_add_ps(sum, _mm512_load_ps(at + partial * all));
                 size_t to = ((size_t)k * p->channels + b * LANES + i) * p->out_channels;
-                _mm256_mask_storeu_epi16(w->kernel + to + o * LANES,
-                                         lanes_of(p->out_channels, o),
-                                         _mm512_cvtps_ph(sum, _MM_FROUND_TO_NEAREST_INT));
+                put(w->kernel + to + o * LANES, lanes_of(p->out_channels, o), sum);
             }
 }
 

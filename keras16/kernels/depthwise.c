@@ -4,17 +4,15 @@
  * added up line by line, the lines in ranges of a fixed number: the same sums in the same
  * order on any number of cores.
  */
-#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,f16c")
 #include "kernels.h"
 
-#include <immintrin.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "threads.h"
+#include "vectors.h"
 
 enum {
-    LANES = 16,
     RANGES = 16,
     SIDE = 4, /* results, or places of a window, side by side */
 };
@@ -38,19 +36,6 @@ typedef struct {
 
 static int whole(int channels) { return (channels + LANES - 1) / LANES * LANES; }
 
-static inline __mmask16 lanes_at(int channels, int first) {
-    int left = channels - first;
-    return left >= LANES ? 0xffff : (__mmask16)((1u << left) - 1);
-}
-
-static inline __m512 at(const uint16_t *from, __mmask16 lanes) {
-    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lanes, from));
-}
-
-static inline void put(uint16_t *to, __mmask16 lanes, __m512 sum) {
-    _mm256_mask_storeu_epi16(to, lanes, _mm512_cvtps_ph(sum, _MM_FROUND_TO_NEAREST_INT));
-}
-
 /* How many numbers of a line its windows see, zeros around them included. */
 static int seen(const plan *p) {
     return (p->out_width + SIDE - 2) * p->stride_columns +
@@ -65,7 +50,7 @@ static void widen_line(const plan *p, const uint16_t *pixels, __mmask16 lanes, f
         int place = x * p->hole_columns + p->left;
         if (place >= 0 && place < length)
             _mm512_store_ps(to + (size_t)place * LANES,
-                            at(pixels + (size_t)x * p->channels, lanes));
+                            loaded(pixels + (size_t)x * p->channels, lanes));
     }
 }
 
@@ -152,7 +137,7 @@ static void kernel_range(void *context, int range) {
             __mmask16 lanes = lanes_at(p->channels, first);
             const uint16_t *of = w->slopes + (size_t)i * p->out_width * p->channels + first;
             for (int x = 0; x < p->out_width; x++)
-                _mm512_store_ps(slopes + (size_t)x * LANES, at(of + (size_t)x * p->channels, lanes));
+                _mm512_store_ps(slopes + (size_t)x * LANES, loaded(of + (size_t)x * p->channels, lanes));
             for (int row = 0; row < p->window_height; row++) {
                 int from = line_read(p, line, row);
                 if (from < 0) continue;
@@ -199,7 +184,7 @@ static float *widened(const plan *p, const uint16_t *kernel, int is_turned) {
         int from = is_turned ? places - 1 - place : place;
         for (int first = 0; first < p->channels; first += LANES)
             _mm512_storeu_ps(wide + (size_t)place * width + first,
-                             at(kernel + (size_t)from * p->channels + first,
+                             loaded(kernel + (size_t)from * p->channels + first,
                                 lanes_at(p->channels, first)));
     }
     return wide;

@@ -4,17 +4,15 @@
  * ones, what is added is exact, sums are float32 in registers, and each is rounded to
  * float16 once; they are added in the same order on any number of cores.
  */
-#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,f16c")
 #include "kernels.h"
 
-#include <immintrin.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "threads.h"
+#include "vectors.h"
 
 enum {
-    LANES = 16,
     SIDE = 4,             /* vectors of sums at the same time */
     RANGES = 16,          /* of rows, at least: each has its own sums */
     LONGEST_RANGE = 8192, /* rows; float32 loses nothing that float16 would show */
@@ -48,11 +46,10 @@ static inline __attribute__((always_inline)) void rows_of(const sweep *s, const 
     __m256i most[SIDE], least[SIDE];
     __mmask16 lanes[SIDE];
     for (int v = 0; v < vectors; v++) {
-        int left = s->channels - column - v * LANES;
-        lanes[v] = left >= LANES ? 0xffff : (__mmask16)((1u << left) - 1);
+        lanes[v] = lanes_at(s->channels, column + v * LANES);
         if (s->asked == LINE) {
-            slope[v] = wide(_mm256_maskz_loadu_epi16(lanes[v], s->slope + column + v * LANES));
-            offset[v] = wide(_mm256_maskz_loadu_epi16(lanes[v], s->offset + column + v * LANES));
+            slope[v] = loaded(s->slope + column + v * LANES, lanes[v]);
+            offset[v] = loaded(s->offset + column + v * LANES, lanes[v]);
         }
     }
     for (int i = 0; i < all; i++) {
@@ -68,16 +65,14 @@ static inline __attribute__((always_inline)) void rows_of(const sweep *s, const 
                 int i = r * vectors + v;
                 __m256i given = _mm256_maskz_loadu_epi16(lanes[v], s->x + at);
                 if (s->asked == LINE) {
-                    given = _mm512_cvtps_ph(_mm512_fmadd_ps(wide(given), slope[v], offset[v]),
-                                            _MM_FROUND_TO_NEAREST_INT);
+                    given = rounded(_mm512_fmadd_ps(wide(given), slope[v], offset[v]));
                     _mm256_mask_storeu_epi16(s->line + at, lanes[v], given);
                 }
                 __m512 x = wide(given);
                 sum[i] = _mm512_add_ps(sum[i], x);
                 if (s->asked == LINE) more[i] = _mm512_fmadd_ps(x, x, more[i]);
                 if (s->asked == PRODUCT) {
-                    __m256i other = _mm256_maskz_loadu_epi16(lanes[v], s->y + at);
-                    more[i] = _mm512_fmadd_ps(x, wide(other), more[i]);
+                    more[i] = _mm512_fmadd_ps(x, loaded(s->y + at, lanes[v]), more[i]);
                 }
                 if (s->asked == EXTREMES) {
                     __m256i k = key(given);
@@ -126,7 +121,7 @@ SWEEP(sweep_extremes, EXTREMES)
 SWEEP(sweep_line, LINE)
 SWEEP(sweep_product, PRODUCT)
 
-static void rounded(const sweep *s, int which, int64_t over, uint16_t *to) {
+static void round_sums(const sweep *s, int which, int64_t over, uint16_t *to) {
     size_t width = (size_t)(s->channels + LANES - 1) / LANES * LANES;
     for (int c = 0; c < s->channels; c++) {
         double sum = 0;
@@ -159,9 +154,9 @@ static int answer(sweep s, void (*task)(void *, int), int64_t over, uint16_t *co
     s.bounds = (int16_t *)(s.sums + count);
     int done = run_in_parallel(s.ranges, task, &s);
     if (done) {
-        rounded(&s, 0, over, to[0]);
+        round_sums(&s, 0, over, to[0]);
         if (s.asked == EXTREMES) bound(&s, to[1], to[2]);
-        if (s.asked == LINE || s.asked == PRODUCT) rounded(&s, 1, over, to[1]);
+        if (s.asked == LINE || s.asked == PRODUCT) round_sums(&s, 1, over, to[1]);
     }
     free(s.sums);
     return done;
@@ -215,10 +210,8 @@ static void rows_task(void *context, int task) {
         __m512 sum[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
         int i = 0, side = 0;
         for (; i + LANES <= w->m->channels; i += LANES, side ^= 1)
-            sum[side] =
-                _mm512_add_ps(sum[side], wide(_mm256_loadu_si256((const __m256i *)(x + i))));
-        __mmask16 lanes = (__mmask16)((1u << (w->m->channels - i)) - 1);
-        sum[side] = _mm512_add_ps(sum[side], wide(_mm256_maskz_loadu_epi16(lanes, x + i)));
+            sum[side] = _mm512_add_ps(sum[side], loaded(x + i, 0xffff));
+        sum[side] = _mm512_add_ps(sum[side], loaded(x + i, lanes_at(w->m->channels, i)));
         double all = _mm512_reduce_add_ps(_mm512_add_ps(sum[0], sum[1]));
         w->sums[row] = _cvtss_sh((float)(all / (double)w->over), _MM_FROUND_TO_NEAREST_INT);
     }
@@ -237,8 +230,7 @@ static void extremes_task(void *context, int task) {
         const uint16_t *x = w->m->x + row * w->m->channels;
         __m256i most = _mm256_set1_epi16(INT16_MIN), least = _mm256_set1_epi16(INT16_MAX);
         for (int i = 0; i < w->m->channels; i += LANES) {
-            int left = w->m->channels - i;
-            __mmask16 lanes = left >= LANES ? 0xffff : (__mmask16)((1u << left) - 1);
+            __mmask16 lanes = lanes_at(w->m->channels, i);
             __m256i k = key(_mm256_maskz_loadu_epi16(lanes, x + i));
             most = _mm256_mask_max_epi16(most, lanes, most, k);
             least = _mm256_mask_min_epi16(least, lanes, least, k);

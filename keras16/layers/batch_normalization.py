@@ -197,8 +197,8 @@ def normalize_batch(
 
     @ops.custom_gradient
     def normalize(rows, gamma, beta):
-        together_here = 1 if mask is not None else together
-        fit = _Statistics(rows, gamma, beta, epsilon, mask, together_here)
+        side_by_side = 1 if mask is not None else together
+        fit = _Statistics(rows, gamma, beta, epsilon, mask, side_by_side)
 
         def backward(*upstream):
             # One argument for each output, or one that holds them all (JAX).

@@ -1,0 +1,32 @@
+/* Sixteen float16 numbers as float32 in a register, and back. */
+#ifndef KERAS16_VECTORS_H
+#define KERAS16_VECTORS_H
+
+#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,f16c,amx-tile,amx-bf16")
+
+#include <immintrin.h>
+#include <stdint.h>
+
+enum { LANES = 16 }; /* float32 of a register */
+
+/* The lanes that are filled from the first of them on; of none left, none. */
+static inline __mmask16 lanes_at(int channels, int first) {
+    int left = channels - first;
+    if (left >= LANES) return 0xffff;
+    return left > 0 ? (__mmask16)((1u << left) - 1) : 0;
+}
+
+static inline __m512 loaded(const uint16_t *from, __mmask16 lanes) {
+    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lanes, from));
+}
+
+/* Rounded to the nearest, and the even one of two. */
+static inline __m256i rounded(__m512 x) {
+    return _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT);
+}
+
+static inline void put(uint16_t *to, __mmask16 lanes, __m512 x) {
+    _mm256_mask_storeu_epi16(to, lanes, rounded(x));
+}
+
+#endif
