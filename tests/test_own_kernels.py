@@ -10,9 +10,16 @@ import numpy as np
 import pytest
 
 from keras16 import backend, hardware, kernels, layers
-from keras16.numerics import extremes
+from keras16.numerics import averages, extremes
 from tests.close import assert_close, unit, wide
-from tests.traced import ON_JAX, of_tensorflow, run, wide_tensors, with_signature
+from tests.traced import (
+    ON_JAX,
+    constant,
+    of_tensorflow,
+    run,
+    wide_tensors,
+    with_signature,
+)
 
 pytestmark = of_tensorflow("operations in C")
 own = None
@@ -237,25 +244,12 @@ def test_gradients_have_gradients():
 @pytest.mark.parametrize(
     "shape", [(1 << 17, 16), (5, 3), (1, 1), (1000, 48), (70_000, 96), (333, 200)]
 )
-def test_questions_about_columns(shape):
-    x, other = drawn(shape), drawn(shape, 2)
-    slope, offset = drawn(shape[1:], 3), drawn(shape[1:], 4)
-    exact, beside = wide(x), wide(other)
-    size = np.abs(exact).sum(axis=0)
-    means, highest, lowest = own.means_and_extremes(x)
+def test_sums_of_columns(shape):
+    x = drawn(shape)
+    size = np.abs(wide(x)).sum(axis=0)
     # Far below a last place of what was added up, beside the rounding itself.
-    assert_sum(means, exact.mean(axis=0), size / len(x))
-    np.testing.assert_array_equal(highest, x.max(axis=0))
-    np.testing.assert_array_equal(lowest, x.min(axis=0))
-    line, center, square = own.line_and_means(x, slope, offset)
-    right = exact * wide(slope) + wide(offset)
-    assert_close(np.asarray(line), right, "float16", units=0.51)
-    written = wide(line)
-    assert_sum(center, written.mean(axis=0), np.abs(written).mean(axis=0))
-    assert_sum(square, (written**2).mean(axis=0), (written**2).mean(axis=0))
-    sums, products = own.sums_with(x, other)
-    assert_sum(sums, exact.sum(axis=0), size)
-    assert_sum(products, (exact * beside).sum(axis=0), np.abs(exact * beside).sum(0))
+    assert_sum(own.row_sums(x, 1), wide(x).sum(axis=0), size)
+    assert_sum(own.row_sums(x, len(x)), wide(x).mean(axis=0), size / len(x))
 
 
 def assert_sum(found, right, size):
@@ -323,7 +317,10 @@ def test_sums_and_products_are_the_same_to_the_bit_on_any_number_of_cores():
         "    tape.watch([x, k])\n"
         "    y = own.convolution(x, k, padding='same') if own.available() else 0\n"
         "found = [y, *tape.gradient(y, [x, k], y)]\n"
-        "found += [own.row_sums(tf.reshape(x, (-1, 24)), 7)]\n"
+        "rows = tf.reshape(x, (-1, 24))\n"
+        "y, of = own.batch_normalized(rows, rows[0], rows[1], 1e-3)\n"
+        "found += [own.row_sums(rows, 7), y, *of]\n"
+        "found += own.batch_normalized_gradients(rows, y, rows[0], of)\n"
         "bits = b''.join(f.numpy().tobytes() for f in found)\n"
         "print(hashlib.sha256(bits).hexdigest())"
     )
@@ -340,6 +337,128 @@ def test_sums_and_products_are_the_same_to_the_bit_on_any_number_of_cores():
         for used in (cores, cores[:1])
     }
     assert len(printed) == 1
+
+
+# Batch normalization
+
+NORMALIZED = [
+    # Rows and columns, mean and deviation of the numbers, epsilon
+    ((1 << 17, 16), 100.0, 1.0, 1e-3),
+    ((1000, 48), 0.0, 1.0, 1e-3),
+    ((5000, 33), 0.0, 1e-5, 1e-3),
+    ((5000, 33), 0.0, 1e-4, 1e-12),
+    ((3000, 64), 3e4, 1e4, 1e-3),
+    ((9000, 130), -1000.0, 0.5, 1e-5),
+    ((300, 2049), 0.0, 3.0, 0.0),
+    ((3, 1), 0.0, 1.0, 1e-3),
+]
+
+
+@needs_kernels
+@pytest.mark.parametrize(("shape", "mean", "deviation", "epsilon"), NORMALIZED)
+def test_batch_normalization_is_that_of_float64(shape, mean, deviation, epsilon):
+    import tensorflow as tf
+
+    x = (wide(drawn(shape)) * deviation + mean).clip(-65504, 65504).astype("float16")
+    gamma, beta = 1 + np.abs(drawn(shape[1:], 2)), drawn(shape[1:], 3)
+    slopes = drawn(shape, 4)
+    if epsilon < 1e-6:  # gradients of about 1 over the deviation
+        slopes = (slopes * min(deviation, 1)).astype("float16")
+    y, found = own.batch_normalized(*map(tf.constant, (x, gamma, beta)), epsilon)
+    gradients = own.batch_normalized_gradients(x, slopes, gamma, found)
+    right, of_right = normalized(x, gamma, beta, slopes, epsilon)
+    # Rounded once, after the error of 128 float32 sums of squares: those of odd numbers
+    # are 1 mod 8, so that ties, of numbers with few bits, all round downwards.
+    terms = np.abs(right - wide(beta)) + np.abs(wide(beta))
+    place = np.spacing(np.abs(right).astype("float16")).astype("float64")
+    assert (np.abs(wide(y) - right) <= 0.5 * place + 2.0**-20 * terms).all()
+    exact = wide(x).mean(axis=0), wide(x).std(axis=0)
+    left = np.abs(wide(found.mean) + wide(found.beyond) - exact[0])
+    assert (left <= 2.0**-21 * np.abs(exact[0]) + 2.0**-24).all()
+    assert_close(np.asarray(found.deviation), exact[1], "float16", units=0.51)
+    for one, other in zip(gradients, of_right, strict=True):
+        size = np.abs(other).max(axis=0, initial=2.0**-14)
+        assert (np.abs(wide(one) - other) <= 2.0**-10 * size).all()
+
+
+def normalized(x, gamma, beta, slopes, epsilon):
+    """In float64: the outputs, and the gradients of x, gamma and beta."""
+    x, gamma, beta, slopes = map(wide, (x, gamma, beta, slopes))
+    inverse = 1 / np.sqrt(x.var(axis=0) + epsilon)
+    unit_of = (x - x.mean(axis=0)) * inverse
+    of_gamma, of_beta = (slopes * unit_of).sum(axis=0), slopes.sum(axis=0)
+    of_x = slopes - of_beta / len(x) - unit_of * of_gamma / len(x)
+    return unit_of * gamma + beta, (gamma * inverse * of_x, of_gamma, of_beta)
+
+
+@needs_kernels
+@pytest.mark.parametrize("epsilon", [1e-3, 0.0])
+def test_constant_columns_have_no_variance_and_nan_stays_in_its_column(epsilon):
+    x = np.tile(np.array([1000.1, -65504, 6e-8, 0, 1, 1], "float16"), (5000, 1))
+    x[7, 4], x[9, 5] = np.nan, np.inf
+    ones = np.ones(6, "float16")
+    y, found = own.batch_normalized(x, ones, 0 * ones, epsilon)
+    np.testing.assert_array_equal(found.mean[:4], x[0, :4])
+    for each in (found.beyond, found.deviation):
+        np.testing.assert_array_equal(each[:4], [0, 0, 0, 0])
+    np.testing.assert_array_equal(y[:, :4], 0 * x[:, :4])
+    assert np.isnan(y[:, 4:]).all()
+    of_x, *_ = own.batch_normalized_gradients(x, np.ones_like(x), ones, found)
+    np.testing.assert_array_equal(of_x[:, :4], 0 * x[:, :4])
+
+
+@needs_kernels
+def test_batch_normalization_counts_no_rows():
+    ones = np.ones(3, "float16")
+    y, found = own.batch_normalized(np.zeros((0, 3), "float16"), ones, ones, 1e-3)
+    assert y.shape == (0, 3)
+    np.testing.assert_array_equal(found.mean, [0, 0, 0])
+
+
+@needs_kernels
+@pytest.mark.parametrize("share", [0.01, 1e-3, 1.0])
+def test_moving_statistics_are_those_of_float64(share):
+    targets = [np.array([3.0, 0.1, 3e4, 1e-6], "float16") for _ in range(3)]
+    targets[1] = (targets[1] * 2.0**-13).astype("float16")  # what the mean left out
+    zeros = np.zeros(4, "float16"), np.zeros(4, "int16")
+    mean, deviation = zeros, (np.ones(4, "float16"), np.zeros(4, "int16"))
+    for _ in range(300):
+        mean, deviation = own.moved_statistics(mean, deviation, targets, share)
+    kept = (1 - np.float64(np.float32(share))) ** 300
+    of_batch = wide(targets[0]) + wide(targets[1])
+    exact = (1 - kept) * of_batch, np.sqrt(kept + (1 - kept) * wide(targets[2]) ** 2)
+    for (average, fraction), right in zip((mean, deviation), exact, strict=True):
+        found = averages.joined(average.numpy(), fraction.numpy())
+        np.testing.assert_allclose(found, right, rtol=2.0**-16, atol=2.0**-36)
+
+
+# Rectified linear units
+
+
+@needs_kernels
+@pytest.mark.parametrize("most", [None, 6.0])
+def test_rectified_linear_units_of_every_float16(most):
+    import tensorflow as tf
+
+    x = np.arange(1 << 16, dtype="uint16").view("float16")
+    slopes = np.where(np.isfinite(np.flip(x)), np.flip(x), 1).astype("float16")
+    keras_relu = tf.nn.relu if most is None else tf.nn.relu6
+    found = run(lambda x: own.relu(x, most), x, upstream=slopes)
+    right = run(keras_relu, x, upstream=slopes)
+    np.testing.assert_array_equal(found[0], right[0])
+    numbers = ~np.isnan(x)
+    np.testing.assert_array_equal(found[1][numbers], right[1][numbers])
+
+
+@needs_kernels
+def test_relu_layers_and_activations_take_them():
+    x = drawn((5, 7))
+    for made in (layers.ReLU, lambda dtype: layers.Activation("relu", dtype=dtype)):
+        layer = made(dtype="float16")
+        step = with_signature(layer, False).get_concrete_function(constant(x))
+        assert "Keras16Rectified" in {op.type for op in step.graph.get_operations()}
+    sloped = layers.ReLU(negative_slope=0.5, dtype="float16")
+    np.testing.assert_array_equal(sloped(x), np.where(x < 0, x / 2, x))
 
 
 # Where they are not

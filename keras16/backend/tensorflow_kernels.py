@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import ops
 from tensorflow.python.ops import control_flow_util
@@ -17,6 +18,11 @@ _BACK = "Keras16ConvolutionOfSlopes"
 _KERNEL = "Keras16KernelGradient"
 _SUMS = "Keras16RowSums"
 _ALONG = "Keras16SumsOfRows"
+_RECTIFIED = "Keras16Rectified"
+_RECTIFIED_BACK = "Keras16RectifiedOfSlopes"
+
+# The bits of float16 numbers are compared as whole numbers: infinity is below this one.
+_JUST_BEYOND_INFINITY = np.uint16(0x7C01).view(np.float16)
 
 
 @functools.cache
@@ -193,39 +199,116 @@ def _one_a_row(x: Any, found: Any) -> Any:
     return found
 
 
-def means_and_extremes(rows: Any) -> tuple[Any, Any, Any]:
-    """Of the columns of [n, channels] float16: means, largest and smallest numbers."""
-    found = _library().keras16_sums_and_extremes(x=rows, over=_count(rows))
-    for each in found:
-        each.set_shape(rows.shape[1:])
-    return tuple(found)
+class BatchStatistics(NamedTuple):
+    """What is known of the columns of a matrix, [channels] float16 each.
+
+    Attributes:
+        mean: Rounded.
+        beyond: What that left out.
+        deviation: The root of the variance.
+        power: A power of two that brings the root of variance + epsilon to about 1.
+        inverse: 1 over that root x power; 1 where it is 0.
+        center: What rounding left out of the mean, x power.
+    """
+
+    mean: Any
+    beyond: Any
+    deviation: Any
+    power: Any
+    inverse: Any
+    center: Any
 
 
-def line_and_means(rows: Any, slope: Any, offset: Any) -> tuple[Any, Any, Any]:
-    """Rows x slope + offset, and the means of that and of its squares, by column.
+def batch_normalized(
+    rows: Any, gamma: Any, beta: Any, epsilon: float
+) -> tuple[Any, BatchStatistics]:
+    """Columns normalized by their own mean and variance; each number is rounded once.
 
     Args:
         rows: [n, channels] float16.
-        slope: [channels] float16.
-        offset: Likewise.
+        gamma: [channels] float16.
+        beta: Likewise.
+        epsilon: Added to the variance.
     """
-    line, *means = _library().keras16_line_and_sums(
-        x=rows, slope=slope, offset=offset, over=_count(rows)
+    outputs, *found = _library().keras16_batch_normalization(
+        x=rows, gamma=gamma, beta=beta, epsilon=_word(epsilon)
     )
-    line.set_shape(rows.shape)
-    for each in means:
-        each.set_shape(rows.shape[1:])
-    return line, *means
-
-
-def sums_with(rows: Any, other: Any) -> tuple[Any, Any]:
-    """Sums of the columns of [n, channels] float16, alone and times another matrix."""
-    found = _library().keras16_sums_with(
-        x=rows, other=other, over=tf.constant(1, tf.int64)
-    )
+    outputs.set_shape(rows.shape)
     for each in found:
         each.set_shape(rows.shape[1:])
+    return outputs, BatchStatistics(*found)
+
+
+def batch_normalized_gradients(
+    rows: Any, slopes: Any, gamma: Any, of: BatchStatistics
+) -> tuple[Any, Any, Any]:
+    """The gradients of rows, gamma and beta from that of the outputs."""
+    found = _library().keras16_batch_normalization_of_slopes(
+        x=rows,
+        slopes=slopes,
+        gamma=gamma,
+        mean=of.mean,
+        power=of.power,
+        inverse=of.inverse,
+        center=of.center,
+    )
+    for each, given in zip(found, (rows, gamma, gamma), strict=True):
+        each.set_shape(given.shape)
     return tuple(found)
+
+
+def moved_statistics(
+    mean: tuple[Any, Any], deviation: tuple[Any, Any], to: Sequence[Any], share: float
+) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+    """Moving averages as `numerics.averages` keeps them, moved.
+
+    Args:
+        mean: [channels] float16, and its fraction, int16.
+        deviation: Likewise; its square is what moves.
+        to: Of a batch the mean, what rounding left out of it, and the deviation.
+        share: Of the way.
+    """
+    found = _library().keras16_moved_statistics(
+        mean=mean[0],
+        mean_fraction=mean[1],
+        deviation=deviation[0],
+        deviation_fraction=deviation[1],
+        to_mean=to[0],
+        to_beyond=to[1],
+        to_deviation=to[2],
+        share=_word(share),
+    )
+    for each in found:
+        each.set_shape(mean[0].shape)
+    return (found[0], found[1]), (found[2], found[3])
+
+
+def relu(x: Any, most: float | None = None) -> Any:
+    """max(x, 0), and no more than `most`; NaN stays NaN."""
+    bound = _JUST_BEYOND_INFINITY if most is None else np.float16(most)
+    y = _library().keras16_rectified(x=x, most=tf.constant(bound))
+    y.set_shape(x.shape)
+    return y
+
+
+def _gradient_of_relu(op: Any, upstream: Any) -> list[Any]:
+    return [_rectified_back(upstream, op.outputs[0], op.inputs[1]), None]
+
+
+def _gradient_of_rectified_slopes(op: Any, upstream: Any) -> list[Any]:
+    _, y, most = op.inputs
+    return [_rectified_back(upstream, y, most), None, None]
+
+
+def _rectified_back(slopes: Any, y: Any, most: Any) -> Any:
+    x = _library().keras16_rectified_of_slopes(slopes=slopes, y=y, most=most)
+    x.set_shape(y.shape)
+    return x
+
+
+def _word(number: float) -> Any:
+    """A number of the host as the word of its float32 bits, int32."""
+    return tf.constant(np.float32(number).view(np.int32))
 
 
 def adam(
@@ -255,10 +338,6 @@ def adam(
     for each in found:
         each.set_shape(weight.shape)
     return list(found)
-
-
-def _count(rows: Any) -> Any:
-    return tf.shape(rows, out_type=tf.int64)[0]
 
 
 def placed(
@@ -375,4 +454,6 @@ _GRADIENTS = {
     _KERNEL: _gradients_of_kernel,
     _SUMS: _gradients_of_sums,
     _ALONG: _gradients_along_rows,
+    _RECTIFIED: _gradient_of_relu,
+    _RECTIFIED_BACK: _gradient_of_rectified_slopes,
 }

@@ -45,15 +45,42 @@ int row_sums(const matrix *m, int64_t over, uint16_t *sums);
 int sums_of_rows(const matrix *m, int64_t over, uint16_t *sums);
 /* The largest and smallest of each row. */
 int extremes_of_rows(const matrix *m, uint16_t *highest, uint16_t *lowest);
-/* Over the rows, and the largest and smallest of each column. */
-int sums_and_extremes(const matrix *m, int64_t over, uint16_t *sums, uint16_t *highest,
-                      uint16_t *lowest);
-/* x slope + offset, rounded; sums of that and of its squares. */
-int line_and_sums(const matrix *m, const uint16_t *slope, const uint16_t *offset, int64_t over,
-                  uint16_t *line, uint16_t *sums, uint16_t *squares);
-/* Sums of x and of x times another matrix. */
-int sums_with(const matrix *m, const uint16_t *other, int64_t over, uint16_t *sums,
-              uint16_t *products);
+
+/* What batch normalization finds out about each column of a matrix, [channels] each. */
+typedef struct {
+    uint16_t *mean, *beyond; /* rounded, and what that left out */
+    uint16_t *deviation;     /* the root of the variance */
+    uint16_t *power;         /* of two: it brings the root of variance + epsilon to about 1 */
+    uint16_t *inverse;       /* 1 over that root x power; 1 where it is 0 */
+    uint16_t *center;        /* what rounding left out of the mean, x power */
+} column_statistics;
+
+/* (x - mean) / sqrt(variance + epsilon) gamma + beta, and the statistics. */
+int normalize(const matrix *m, const uint16_t *gamma, const uint16_t *beta, float epsilon,
+              column_statistics to, uint16_t *y);
+/* The gradients of x, gamma and beta; of the statistics all but beyond and deviation. */
+int normalize_back(const matrix *m, const uint16_t *slopes, const uint16_t *gamma,
+                   column_statistics of, uint16_t *of_x, uint16_t *of_gamma,
+                   uint16_t *of_beta);
+
+/* A moving average: float16, and what they leave out in units of 2**-15 of their last
+ * place. */
+typedef struct {
+    uint16_t *average;
+    int16_t *fraction;
+} kept_average;
+
+/* Moves both averages by a share of the way to the statistics of a batch: that of the mean
+ * and, by its square, that of the deviation. Old and new may be the same memory. */
+void move_statistics(int channels, kept_average mean, kept_average deviation,
+                     column_statistics towards, float share, kept_average moved_mean,
+                     kept_average moved_deviation);
+
+/* max(x, 0), no more than `most`; NaN stays NaN. */
+int rectify(const uint16_t *x, int64_t size, uint16_t most, uint16_t *y);
+/* Its gradient: the slopes where 0 < y < most, else 0. */
+int rectify_back(const uint16_t *slopes, const uint16_t *y, int64_t size, uint16_t most,
+                 uint16_t *x);
 
 /* One step of Adam's. Shares: what the averages move by; decay: decoupled, of the weight;
  * keys and step: what random words are drawn by. */

@@ -10,7 +10,7 @@
 
 #include "kernels.h"
 
-enum { HALF = 19, INT32 = 3, INT64 = 9, INVALID_ARGUMENT = 3, RESOURCE_EXHAUSTED = 8 };
+enum { HALF = 19, INT16 = 5, INT32 = 3, INT64 = 9, INVALID_ARGUMENT = 3, RESOURCE_EXHAUSTED = 8 };
 
 /* name, result, arguments */
 #define INTERFACE(F)                                                                      \
@@ -137,7 +137,7 @@ static int of_depthwise_kernel(void *const *in, convolution *c, int64_t *shape) 
 }
 
 /* What an operation is given and gives while it runs. */
-enum { MOST_INPUTS = 5, MOST_OUTPUTS = 3, MOST_AXES = 8 };
+enum { MOST_INPUTS = 8, MOST_OUTPUTS = 7, MOST_AXES = 8 };
 
 typedef struct {
     void *context, *status, *in[MOST_INPUTS], *out[MOST_OUTPUTS];
@@ -154,13 +154,18 @@ static call begin(void *context, int inputs) {
     return c;
 }
 
-static void *output(call *c, int index, const int64_t *shape, int rank) {
+/* Memory for an output of 16-bit numbers; NULL once anything failed. */
+static void *output_of(call *c, int index, int type, const int64_t *shape, int rank) {
     size_t count = 1;
     for (int i = 0; i < rank; i++) count *= (size_t)shape[i];
     if (failed(c)) return NULL;
     c->out[index] =
-        TF_AllocateOutput(c->context, index, HALF, shape, rank, 2 * count, c->status);
+        TF_AllocateOutput(c->context, index, type, shape, rank, 2 * count, c->status);
     return failed(c) ? NULL : TF_TensorData(c->out[index]);
+}
+
+static void *output(call *c, int index, const int64_t *shape, int rank) {
+    return output_of(c, index, HALF, shape, rank);
 }
 
 static void end(call *c) {
@@ -233,10 +238,6 @@ static int read_matrix(void *tensor, matrix *m) {
     return 1;
 }
 
-static int is_vector(void *tensor, int length) {
-    return TF_NumDims(tensor) == 1 && TF_Dim(tensor, 0) == length;
-}
-
 static int is_matrix(void *tensor, const matrix *m) {
     return TF_NumDims(tensor) == 2 && TF_Dim(tensor, 0) == m->rows &&
            TF_Dim(tensor, 1) == m->channels;
@@ -290,55 +291,147 @@ static void compute_extremes_of_rows(void *unused, void *context) {
     end(&c);
 }
 
-static void compute_extremes(void *unused, void *context) {
-    (void)unused;
-    matrix m = {0};
-    int64_t over = 1;
-    call c = begin_sums(context, 2, &m, &over);
-    int64_t shape[] = {m.channels};
-    void *sums = output(&c, 0, shape, 1), *highest = output(&c, 1, shape, 1);
-    void *lowest = output(&c, 2, shape, 1);
-    if (!failed(&c) && !sums_and_extremes(&m, over, sums, highest, lowest))
-        fail(&c, RESOURCE_EXHAUSTED, MEMORY);
-    end(&c);
+/* ---- batch normalization ---------------------------------------------------------- */
+
+static int read_float(void *tensor, float *x) {
+    if (TF_TensorType(tensor) != INT32 || TF_NumDims(tensor)) return 0;
+    __builtin_memcpy(x, TF_TensorData(tensor), sizeof *x);
+    return 1;
 }
 
-static void compute_line(void *unused, void *context) {
+static int are_vectors(void *const *tensors, int count, int64_t length) {
+    for (int i = 0; i < count; i++)
+        if (TF_NumDims(tensors[i]) != 1 || TF_Dim(tensors[i], 0) != length) return 0;
+    return 1;
+}
+
+static void compute_normalized(void *unused, void *context) {
     (void)unused;
+    enum { X, GAMMA, BETA, EPSILON, INPUTS };
+    call c = begin(context, INPUTS);
     matrix m = {0};
-    int64_t over = 1;
-    call c = begin_sums(context, 4, &m, &over);
-    if (!failed(&c) && !(is_vector(c.in[1], m.channels) && is_vector(c.in[2], m.channels)))
+    float epsilon = 0;
+    if (!failed(&c) && !(read_matrix(c.in[X], &m) && are_vectors(c.in + GAMMA, 2, m.channels) &&
+                         read_float(c.in[EPSILON], &epsilon)))
         fail(&c, INVALID_ARGUMENT, SHAPES);
     int64_t shape[] = {m.rows, m.channels};
-    void *line = output(&c, 0, shape, 2), *sums = output(&c, 1, shape + 1, 1);
-    void *squares = output(&c, 2, shape + 1, 1);
-    if (!failed(&c) && !line_and_sums(&m, TF_TensorData(c.in[1]), TF_TensorData(c.in[2]), over,
-                                      line, sums, squares))
+    void *y = output(&c, 0, shape, 2);
+    column_statistics to = {
+        .mean = output(&c, 1, shape + 1, 1),
+        .beyond = output(&c, 2, shape + 1, 1),
+        .deviation = output(&c, 3, shape + 1, 1),
+        .power = output(&c, 4, shape + 1, 1),
+        .inverse = output(&c, 5, shape + 1, 1),
+        .center = output(&c, 6, shape + 1, 1),
+    };
+    if (!failed(&c) && !normalize(&m, TF_TensorData(c.in[GAMMA]), TF_TensorData(c.in[BETA]),
+                                  epsilon, to, y))
         fail(&c, RESOURCE_EXHAUSTED, MEMORY);
     end(&c);
 }
 
-static void compute_products(void *unused, void *context) {
+static void compute_normalized_back(void *unused, void *context) {
     (void)unused;
+    enum { X, SLOPES, GAMMA, MEAN, POWER, INVERSE, CENTER, INPUTS };
+    call c = begin(context, INPUTS);
     matrix m = {0};
-    int64_t over = 1;
-    call c = begin_sums(context, 3, &m, &over);
-    if (!failed(&c) && !is_matrix(c.in[1], &m)) fail(&c, INVALID_ARGUMENT, SHAPES);
-    int64_t shape[] = {m.channels};
-    void *sums = output(&c, 0, shape, 1), *products = output(&c, 1, shape, 1);
-    if (!failed(&c) && !sums_with(&m, TF_TensorData(c.in[1]), over, sums, products))
+    if (!failed(&c) && !(read_matrix(c.in[X], &m) && is_matrix(c.in[SLOPES], &m) &&
+                         are_vectors(c.in + GAMMA, INPUTS - GAMMA, m.channels)))
+        fail(&c, INVALID_ARGUMENT, SHAPES);
+    int64_t shape[] = {m.rows, m.channels};
+    void *of_x = output(&c, 0, shape, 2), *of_gamma = output(&c, 1, shape + 1, 1);
+    void *of_beta = output(&c, 2, shape + 1, 1);
+    if (!failed(&c)) {
+        column_statistics of = {
+            .mean = TF_TensorData(c.in[MEAN]),
+            .power = TF_TensorData(c.in[POWER]),
+            .inverse = TF_TensorData(c.in[INVERSE]),
+            .center = TF_TensorData(c.in[CENTER]),
+        };
+        if (!normalize_back(&m, TF_TensorData(c.in[SLOPES]), TF_TensorData(c.in[GAMMA]), of,
+                            of_x, of_gamma, of_beta))
+            fail(&c, RESOURCE_EXHAUSTED, MEMORY);
+    }
+    end(&c);
+}
+
+static void compute_moved_statistics(void *unused, void *context) {
+    (void)unused;
+    enum { MEAN, MEAN_FRACTION, DEVIATION, DEVIATION_FRACTION, TO_MEAN, TO_BEYOND, TO_DEVIATION,
+           SHARE, INPUTS };
+    call c = begin(context, INPUTS);
+    float share = 0;
+    int64_t length = 0;
+    if (!failed(&c)) {
+        length = TF_NumDims(c.in[MEAN]) == 1 ? TF_Dim(c.in[MEAN], 0) : 0;
+        if (!are_vectors(c.in, SHARE, length) || !read_float(c.in[SHARE], &share))
+            fail(&c, INVALID_ARGUMENT, SHAPES);
+    }
+    kept_average mean = {output(&c, 0, &length, 1), output_of(&c, 1, INT16, &length, 1)};
+    kept_average deviation = {output(&c, 2, &length, 1), output_of(&c, 3, INT16, &length, 1)};
+    if (!failed(&c)) {
+        column_statistics towards = {
+            .mean = TF_TensorData(c.in[TO_MEAN]),
+            .beyond = TF_TensorData(c.in[TO_BEYOND]),
+            .deviation = TF_TensorData(c.in[TO_DEVIATION]),
+        };
+        move_statistics(
+            (int)length,
+            (kept_average){TF_TensorData(c.in[MEAN]), TF_TensorData(c.in[MEAN_FRACTION])},
+            (kept_average){TF_TensorData(c.in[DEVIATION]), TF_TensorData(c.in[DEVIATION_FRACTION])},
+            towards, share, mean, deviation);
+    }
+    end(&c);
+}
+
+/* ---- rectified linear units --------------------------------------------------------- */
+
+static int read_half(void *tensor, uint16_t *x) {
+    if (TF_TensorType(tensor) != HALF || TF_NumDims(tensor)) return 0;
+    *x = *(const uint16_t *)TF_TensorData(tensor);
+    return 1;
+}
+
+/* A shape and its product. */
+static int read_shape(void *tensor, int64_t *shape, int64_t *size) {
+    int rank = TF_NumDims(tensor);
+    *size = 1;
+    for (int i = 0; i < rank && i < MOST_AXES; i++) *size *= shape[i] = TF_Dim(tensor, i);
+    return rank <= MOST_AXES;
+}
+
+static void compute_rectified(void *unused, void *context) {
+    (void)unused;
+    enum { X, MOST, INPUTS };
+    call c = begin(context, INPUTS);
+    int64_t shape[MOST_AXES], size = 0;
+    uint16_t most = 0;
+    if (!failed(&c) && !(read_shape(c.in[X], shape, &size) && read_half(c.in[MOST], &most)))
+        fail(&c, INVALID_ARGUMENT, SHAPES);
+    void *y = failed(&c) ? NULL : output(&c, 0, shape, TF_NumDims(c.in[X]));
+    if (!failed(&c) && !rectify(TF_TensorData(c.in[X]), size, most, y))
+        fail(&c, RESOURCE_EXHAUSTED, MEMORY);
+    end(&c);
+}
+
+static void compute_rectified_back(void *unused, void *context) {
+    (void)unused;
+    enum { SLOPES, Y, MOST, INPUTS };
+    call c = begin(context, INPUTS);
+    int64_t shape[MOST_AXES], size = 0, slopes = 0;
+    uint16_t most = 0;
+    if (!failed(&c) && !(read_shape(c.in[SLOPES], shape, &slopes) &&
+                         read_shape(c.in[Y], shape, &size) && size == slopes &&
+                         read_half(c.in[MOST], &most)))
+        fail(&c, INVALID_ARGUMENT, SHAPES);
+    void *x = failed(&c) ? NULL : output(&c, 0, shape, TF_NumDims(c.in[Y]));
+    if (!failed(&c) &&
+        !rectify_back(TF_TensorData(c.in[SLOPES]), TF_TensorData(c.in[Y]), size, most, x))
         fail(&c, RESOURCE_EXHAUSTED, MEMORY);
     end(&c);
 }
 
 /* ---- updates ---------------------------------------------------------------------- */
-
-static int64_t size_of(void *tensor) {
-    int64_t size = 1;
-    for (int i = 0; i < TF_NumDims(tensor); i++) size *= TF_Dim(tensor, i);
-    return size;
-}
 
 /* The last input: five floats, as the words of their bits, and three whole numbers. */
 static int read_step(void *tensor, adam_step *s) {
@@ -351,25 +444,22 @@ static int read_step(void *tensor, adam_step *s) {
 
 static void compute_adam(void *unused, void *context) {
     (void)unused;
-    enum { GRADIENT, WEIGHT, MEAN, ROOT, STEP, INPUTS };
+    enum { WEIGHT, GRADIENT, MEAN, ROOT, STEP, INPUTS };
     call c = begin(context, INPUTS);
     adam_step s;
-    int64_t size = 0, shape[MOST_AXES] = {0};
-    int rank = failed(&c) ? 0 : TF_NumDims(c.in[WEIGHT]);
-    if (!failed(&c)) {
-        size = size_of(c.in[WEIGHT]);
-        if (rank > MOST_AXES || size_of(c.in[GRADIENT]) != size || size_of(c.in[MEAN]) != size ||
-            size_of(c.in[ROOT]) != size || !read_step(c.in[STEP], &s))
-            fail(&c, INVALID_ARGUMENT, SHAPES);
-        else
-            for (int i = 0; i < rank; i++) shape[i] = TF_Dim(c.in[WEIGHT], i);
-    }
+    int64_t shape[MOST_AXES], size[STEP] = {0};
+    int fits = !failed(&c) && read_step(c.in[STEP], &s);
+    for (int i = STEP - 1; fits && i >= 0; i--) fits = read_shape(c.in[i], shape, &size[i]);
+    if (!failed(&c) && !(fits && size[GRADIENT] == size[WEIGHT] && size[MEAN] == size[WEIGHT] &&
+                         size[ROOT] == size[WEIGHT]))
+        fail(&c, INVALID_ARGUMENT, SHAPES);
+    int rank = failed(&c) ? 0 : TF_NumDims(c.in[WEIGHT]); /* its shape was read last */
     adam_state to = {output(&c, 0, shape, rank), output(&c, 1, shape, rank),
                      output(&c, 2, shape, rank)};
     if (!failed(&c)) {
         adam_state from = {TF_TensorData(c.in[WEIGHT]), TF_TensorData(c.in[MEAN]),
                            TF_TensorData(c.in[ROOT])};
-        if (!adam(&s, TF_TensorData(c.in[GRADIENT]), from, to, size))
+        if (!adam(&s, TF_TensorData(c.in[GRADIENT]), from, to, size[WEIGHT]))
             fail(&c, RESOURCE_EXHAUSTED, MEMORY);
     }
     end(&c);
@@ -420,13 +510,26 @@ __attribute__((constructor)) static void offer_all(void) {
           compute_sums_of_rows);
     offer("Keras16ExtremesOfRows", LIST("x: half"), LIST("highest: half", "lowest: half"),
           compute_extremes_of_rows);
-    offer("Keras16SumsAndExtremes", LIST("x: half", "over: int64"),
-          LIST("sums: half", "highest: half", "lowest: half"), compute_extremes);
-    offer("Keras16LineAndSums", LIST("x: half", "slope: half", "offset: half", "over: int64"),
-          LIST("line: half", "sums: half", "squares: half"), compute_line);
+    offer("Keras16BatchNormalization",
+          LIST("x: half", "gamma: half", "beta: half", "epsilon: int32"),
+          LIST("y: half", "mean: half", "beyond: half", "deviation: half", "power: half",
+               "inverse: half", "center: half"),
+          compute_normalized);
+    offer("Keras16BatchNormalizationOfSlopes",
+          LIST("x: half", "slopes: half", "gamma: half", "mean: half", "power: half",
+               "inverse: half", "center: half"),
+          LIST("of_x: half", "of_gamma: half", "of_beta: half"), compute_normalized_back);
+    offer("Keras16MovedStatistics",
+          LIST("mean: half", "mean_fraction: int16", "deviation: half",
+               "deviation_fraction: int16", "to_mean: half", "to_beyond: half",
+               "to_deviation: half", "share: int32"),
+          LIST("moved_mean: half", "moved_mean_fraction: int16", "moved_deviation: half",
+               "moved_deviation_fraction: int16"),
+          compute_moved_statistics);
+    offer("Keras16Rectified", LIST("x: half", "most: half"), LIST("y: half"), compute_rectified);
+    offer("Keras16RectifiedOfSlopes", LIST("slopes: half", "y: half", "most: half"),
+          LIST("x: half"), compute_rectified_back);
     offer("Keras16Adam",
-          LIST("gradient: half", "weight: half", "mean: half", "root: half", "step: int32"),
+          LIST("weight: half", "gradient: half", "mean: half", "root: half", "step: int32"),
           LIST("moved_weight: half", "moved_mean: half", "moved_root: half"), compute_adam);
-    offer("Keras16SumsWith", LIST("x: half", "other: half", "over: int64"),
-          LIST("sums: half", "products: half"), compute_products);
 }

@@ -30,6 +30,7 @@ from keras16.layers.dense import (
     Dense,
     EinsumDense,
     PReLU,
+    ReLU,
 )
 from keras16.layers.dropout import (
     AlphaDropout,
@@ -140,6 +141,7 @@ __all__ = [
     "MultiHeadAttention",
     "Normalization",
     "PReLU",
+    "ReLU",
     "RMSNormalization",
     "Rescaling",
     "ReversibleEmbedding",

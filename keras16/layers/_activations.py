@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras16 import backend
 from keras16.backend import outputs
 from keras16.numerics import activations as rules
 from keras16.numerics import bits, softmax
@@ -109,6 +110,24 @@ def _glu(x: Any, axis: int = -1) -> Any:
     return value * rules.differentiable(rules.sigmoid, gate)
 
 
+def _relu(
+    x: Any,
+    negative_slope: float = 0.0,
+    max_value: float | None = None,
+    threshold: float = 0.0,
+) -> Any:
+    """Keras' own is exact; a kernel of keras16's, where there is one, is faster."""
+    own = backend.module().own_kernels(x)
+    plain = not (negative_slope or threshold) and (max_value is None or max_value > 0)
+    if own is not None and plain:
+        return own.relu(x, max_value)
+    return keras.activations.relu(x, negative_slope, max_value, threshold)
+
+
+def _relu6(x: Any) -> Any:
+    return _relu(x, max_value=6.0)
+
+
 def _softmax(x: Any, axis: Any = -1) -> Any:
     return _with_logits(softmax.softmax(x, axis), x)
 
@@ -131,6 +150,8 @@ _TABLE: dict[str, Activation] = {
     "log_sigmoid": _by_rule(rules.log_sigmoid),
     "log_softmax": softmax.log_softmax,
     "mish": _by_rule(rules.mish),
+    "relu": _relu,
+    "relu6": _relu6,
     "selu": _by_rule(rules.selu),
     "sigmoid": _sigmoid,
     "silu": _by_rule(rules.silu),

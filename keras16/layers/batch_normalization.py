@@ -11,7 +11,7 @@ from keras import ops
 from keras16 import backend
 from keras16.errors import NoSixteenBits, UserError
 from keras16.layers import _compiled
-from keras16.numerics import averages, bits, columns, extremes, norms, reductions, wide
+from keras16.numerics import averages, bits, extremes, norms, reductions, wide
 
 
 @keras.saving.register_keras_serializable(package="keras16")
@@ -109,6 +109,15 @@ class BatchNormalization(keras.layers.BatchNormalization):
         """
         kept = self.moving_mean, self.moving_deviation
         fractions = self.moving_mean_fraction, self.moving_deviation_fraction
+        own = backend.module().own_kernels(mean)
+        if own is not None:
+            pairs = zip(map(bits.read, kept), map(bits.read, fractions), strict=True)
+            towards = mean, beyond, deviation
+            moved = own.moved_statistics(*pairs, towards, 1 - self.momentum)
+            for index, (value, rest) in enumerate(moved):
+                kept[index].assign(value)
+                fractions[index].assign(rest)
+            return
         values, rests = ops.stack([mean, deviation]), _joined(fractions)
         if self.momentum:
             left = ops.stack([beyond, ops.zeros_like(beyond)])
@@ -194,9 +203,12 @@ def normalize_batch(
         (outputs [n, channels], mean, what rounding left out of it, standard
         deviation), the last three [channels] and without a gradient.
     """
+    own = None if mask is not None else backend.module().own_kernels(rows, gamma, beta)
 
     @ops.custom_gradient
     def normalize(rows, gamma, beta):
+        if own is not None:
+            return _by_kernel(own, rows, gamma, beta, epsilon)
         side_by_side = 1 if mask is not None else together
         fit = _Statistics(rows, gamma, beta, epsilon, mask, side_by_side)
 
@@ -208,6 +220,17 @@ def normalize_batch(
         return (fit.outputs, *statistics), backward
 
     return normalize(rows, gamma, beta)
+
+
+def _by_kernel(own: Any, rows: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
+    """The same by the backend's kernels, whose results are those of wide numbers."""
+    outputs, found = own.batch_normalized(rows, gamma, beta, epsilon)
+
+    def backward(*upstream: Any) -> Any:
+        slopes = keras.tree.flatten(upstream)[0]
+        return own.batch_normalized_gradients(rows, slopes, gamma, found)
+
+    return (outputs, found.mean, found.beyond, found.deviation), backward
 
 
 class _Statistics:
@@ -229,7 +252,8 @@ class _Statistics:
         together: int,
     ) -> None:
         self.mask, self.together, self.count = mask, together, _count(rows, mask)
-        mean, highest, lowest = columns.means_and_extremes(rows, mask)
+        mean = reductions.row_mean(rows, mask)
+        highest, lowest = extremes.of_columns(rows)
         if mask is not None:
             mean = backend.one_pass(_mean_within)(mean, highest, lowest)
             inside = ops.where(mask, rows, mean)
@@ -237,9 +261,9 @@ class _Statistics:
         self.mean, self.power, offset = backend.one_pass(_to_one, epsilon)(
             mean, highest, lowest
         )
-        self.centered, self.center, square = columns.line_and_means(
-            rows, self.power, offset, mask, self.together
-        )
+        self.centered, squares = self._centered_and_squares(rows, offset)
+        self.center = reductions.row_mean(self.centered, mask)
+        square = reductions.row_mean(squares, mask)
         self.inverse, self.deviation, self.mean_residual, *line = backend.one_pass(
             _spread, epsilon
         )(self.center, square, self.power, gamma, beta)
@@ -248,7 +272,8 @@ class _Statistics:
 
     def gradients(self, gamma: Any, gradient: Any) -> tuple[Any, Any, Any]:
         """The gradients of rows, gamma and beta."""
-        of_beta, along = columns.sums_with(gradient, self.centered)
+        of_beta = reductions.row_sum(gradient)
+        along = reductions.row_sum(gradient * self.centered)
         of_gamma, slope, offset, steepness = backend.one_pass(_slopes)(
             of_beta, along, gamma, self.center, self.inverse, self.power, self.count
         )
@@ -259,6 +284,13 @@ class _Statistics:
         given = gradient, self.centered
         of_rows = self._by_column(_beside_line, given, slope, offset, steepness)
         return of_rows, of_gamma, of_beta
+
+    def _centered_and_squares(self, rows: Any, offset: Any) -> tuple[Any, Any]:
+        if self.mask is None:
+            return self._by_column(_line_and_square, (rows,), self.power, offset)
+        # What is masked may lie anywhere, and must not end as an infinity.
+        line = ops.clip(_line(rows, self.power, offset), -(2**14), 2**14)
+        return line, line * line
 
     def _by_column(self, rule: Any, rows: Any, *vectors: Any) -> Any:
         return wide.by_column(rule, rows, vectors, self.together)
@@ -309,6 +341,11 @@ def _slopes(
 
 def _line(x: Any, slope: Any, offset: Any) -> Any:
     return x * slope + offset
+
+
+def _line_and_square(x: Any, slope: Any, offset: Any) -> tuple[Any, Any]:
+    line = bits.rounded(_line(x, slope, offset))
+    return line, line * line
 
 
 def _beside_line(y: Any, x: Any, slope: Any, offset: Any, steepness: Any) -> Any:

@@ -57,3 +57,12 @@ class PReLU(keras.layers.PReLU):
         below = ops.minimum(inputs, 0)
         alpha = ops.expand_dims(ops.convert_to_tensor(self.alpha), 0)
         return ops.maximum(inputs, 0) + broadcasting.multiply(below, alpha)
+
+
+@keras.saving.register_keras_serializable(package="keras16")
+class ReLU(keras.layers.ReLU):
+    """Keras' layer, by a kernel of keras16's where there is one."""
+
+    def call(self, inputs: Any) -> Any:
+        relu = sixteen_bit(keras.activations.relu)
+        return relu(inputs, self.negative_slope, self.max_value, self.threshold)

@@ -19,6 +19,7 @@ from keras16.layers import (
     Conv2D,
     Dense,
     GlobalAveragePooling2D,
+    ReLU,
 )
 from keras16.models import _images
 
@@ -45,7 +46,7 @@ def build(input_shape: tuple[int, ...], classes: int, depth: int = 20) -> keras.
     _images.check(f"resnet{depth}", input_shape, 8)
     inputs = keras.Input(input_shape)
     x = _normalized_convolution(inputs, FILTERS[0], 1, "stem")
-    x = keras.layers.ReLU(name="stem_relu")(x)
+    x = ReLU(name="stem_relu")(x)
     for stage, filters in enumerate(FILTERS, start=1):
         for block in range(1, (depth - 2) // 6 + 1):
             strides = 2 if stage > 1 and block == 1 else 1
@@ -60,10 +61,10 @@ def _block(x: Any, filters: int, strides: int, name: str) -> Any:
     if x.shape[-1] != filters:
         shortcut = _normalized_convolution(x, filters, strides, f"{name}_shortcut", 1)
     x = _normalized_convolution(x, filters, strides, f"{name}_first")
-    x = keras.layers.ReLU(name=f"{name}_first_relu")(x)
+    x = ReLU(name=f"{name}_first_relu")(x)
     x = _normalized_convolution(x, filters, 1, f"{name}_second")
     x = Add(name=f"{name}_add")([x, shortcut])
-    return keras.layers.ReLU(name=f"{name}_relu")(x)
+    return ReLU(name=f"{name}_relu")(x)
 
 
 def _normalized_convolution(
