@@ -11,6 +11,7 @@
 
 enum {
     CHUNK = 1 << 14,                /* elements of a task */
+    NANOSECONDS = 2,                /* of an element */
     EXPONENT = 23,                  /* where it lies in a float32 */
     LEAST = 113,                    /* that of the smallest normal float16, 2**-14 */
     LOST = 13,                      /* bits of a float32 that a float16 has no room for */
@@ -113,5 +114,6 @@ static void adam_task(void *context, int task) {
 int adam(const adam_step *s, const uint16_t *gradient, adam_state from, adam_state to,
          int64_t size) {
     adam_work w = {s, gradient, from, to, size};
-    return run_in_parallel((int)((size + CHUNK - 1) / CHUNK), adam_task, &w);
+    return run_in_parallel((int)((size + CHUNK - 1) / CHUNK), NANOSECONDS * (double)size, adam_task,
+                           &w);
 }

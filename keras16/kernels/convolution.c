@@ -37,6 +37,9 @@ enum {
     SMALLEST_BLOCK = 16,         /* pixels, likewise */
     PARTIAL_BYTES = 4 << 20,     /* of all partial sums of a kernel's gradient */
     PARTIALS = 16,
+    /* Nanoseconds of a product of tiles, and of laying out or rounding one. */
+    OF_PRODUCT = 10,
+    OF_TILE = 60,
 };
 
 /* Eight tiles of 16 rows of 64 bytes. */
@@ -496,8 +499,10 @@ static int run_forward(plan p, const half *x, kernel_tiles k, half *y) {
     int done = divide(&p, sizeof(bfloat) * PARTS * (size_t)(d.blocks * d.tiles), 0) && k.packed;
     if (done) {
         forward_work w = {&p, x, k.packed, y};
-        done = run_in_parallel(output_blocks, pack_block, &k) &&
-               run_in_parallel(p.units, forward_unit, &w);
+        double tiles = (double)output_blocks * d.blocks * d.tiles * k.taps;
+        double products = 2 * tiles * p.images * p.y.out * p.x.out / LANES;
+        done = run_in_parallel(output_blocks, OF_TILE * tiles, pack_block, &k) &&
+               run_in_parallel(p.units, OF_PRODUCT * products, forward_unit, &w);
     }
     free(k.packed);
     free(p.y.of);
@@ -737,8 +742,12 @@ int kernel_gradient(const convolution *c, const half *x, const half *slopes, hal
     kernel_work w = {&p, x, slopes, partials,
                      at_most(input_blocks, at_least(1, PARTIALS / partials / 2)),
                      aligned_alloc(64, sizeof(float) * all * partials), kernel};
-    done = done && w.sums && run_in_parallel(partials * w.parts_of_channels, kernel_task, &w) &&
-           run_in_parallel(input_blocks, round_block, &w);
+    double tiles = (double)all / 256;
+    double products = 3 * tiles * p.images * p.y.out * p.x.out / PARTS;
+    done = done && w.sums &&
+           run_in_parallel(partials * w.parts_of_channels, OF_PRODUCT * products, kernel_task,
+                           &w) &&
+           run_in_parallel(input_blocks, OF_TILE * tiles * partials, round_block, &w);
     free(w.sums);
     free(p.y.of);
     free(p.x.of);

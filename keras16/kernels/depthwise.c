@@ -190,12 +190,18 @@ static float *widened(const plan *p, const uint16_t *kernel, int is_turned) {
     return wide;
 }
 
+/* About what sixteen products take, times how many there are. */
+static double nanoseconds(const plan *p, int width) {
+    double places = (double)p->images * p->out_height * p->out_width;
+    return places * p->window_height * p->window_width * width / LANES;
+}
+
 static int by_line(plan p, const uint16_t *x, const uint16_t *kernel, int is_turned,
                    uint16_t *out) {
     float *wide = widened(&p, kernel, is_turned);
     if (!wide) return 0;
     depthwise_work w = {p, x, NULL, out, wide, whole(p.channels), NULL};
-    int done = run_in_parallel(p.images * p.out_height, result_line, &w);
+    int done = run_in_parallel(p.images * p.out_height, nanoseconds(&p, w.width), result_line, &w);
     free(wide);
     return done;
 }
@@ -216,7 +222,7 @@ int depthwise_kernel_gradient(const convolution *c, const uint16_t *x, const uin
     depthwise_work w = {plan_of(c), x, slopes, kernel, NULL, width,
                         malloc(sizeof(float) * size * RANGES)};
     if (!w.sums) return 0;
-    int done = run_in_parallel(RANGES, kernel_range, &w);
+    int done = run_in_parallel(RANGES, nanoseconds(&w.p, width), kernel_range, &w);
     for (int place = 0; done && place < places; place++)
         for (int first = 0; first < c->channels; first += LANES) {
             const float *from = w.sums + (size_t)place * width + first;

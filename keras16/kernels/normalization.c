@@ -29,6 +29,9 @@ enum {
     FRACTION = 15,       /* bits of what a moving average leaves out */
 };
 
+/* About how many nanoseconds a number takes, of what is asked or written. */
+static const double QUESTION = 0.3;
+
 /* Numbers of float64 of sixteen lanes. */
 typedef struct {
     __m512d low, high;
@@ -181,7 +184,8 @@ static int run_sweep(sweep *s, void (*task)(void *, int)) {
     s->width = (s->m->channels + LANES - 1) / LANES * LANES;
     size_t of_range = SUMS * (size_t)s->width;
     s->sums = malloc(sizeof(double) * of_range * (size_t)s->ranges);
-    if (!s->sums || !run_in_parallel(s->ranges, task, s)) return 0;
+    double work = QUESTION * (double)s->m->rows * s->width;
+    if (!s->sums || !run_in_parallel(s->ranges, work, task, s)) return 0;
     for (size_t range = 1; range < (size_t)s->ranges; range++)
         for (size_t i = 0; i < of_range; i++) s->sums[i] += s->sums[range * of_range + i];
     return 1;
@@ -251,7 +255,8 @@ static void back_task(void *context, int task) { lines_of(context, task, 1); }
 static int write_lines(spread_out w, void (*task)(void *, int)) {
     w.rows = CHUNK_BYTES / (2 * (int64_t)w.m->channels);
     if (w.rows < LEAST_ROWS) w.rows = LEAST_ROWS;
-    return run_in_parallel((int)((w.m->rows + w.rows - 1) / w.rows), task, &w);
+    double work = QUESTION * (double)w.m->rows * w.m->channels;
+    return run_in_parallel((int)((w.m->rows + w.rows - 1) / w.rows), work, task, &w);
 }
 
 int normalize(const matrix *m, const uint16_t *gamma, const uint16_t *beta, float epsilon,

@@ -6,7 +6,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { SLOTS = 5, MOST_THREADS = 64 };
+enum { SLOTS = 5, MOST_THREADS = 64, WORTH_WAKING = 300000 /* nanoseconds */ };
 
 static struct {
     pthread_mutex_t owner; /* who has it has all threads */
@@ -27,7 +27,7 @@ static struct {
 
 static atomic_int failed;
 
-static void work(void) {
+static void take_tasks(void) {
     for (int i; (i = atomic_fetch_add(&pool.next, 1)) < pool.count;) pool.task(pool.context, i);
 }
 
@@ -39,7 +39,7 @@ static void *wait_for_work(void *unused) {
         while (pool.job == seen) pthread_cond_wait(&pool.begun, &pool.lock);
         seen = pool.job;
         pthread_mutex_unlock(&pool.lock);
-        work();
+        take_tasks();
         pthread_mutex_lock(&pool.lock);
         if (--pool.busy == 0) pthread_cond_signal(&pool.ended);
     }
@@ -66,9 +66,10 @@ static void make_threads(void) {
 
 static pthread_once_t made = PTHREAD_ONCE_INIT;
 
-int run_in_parallel(int count, void (*task)(void *, int), void *context) {
+int run_in_parallel(int count, double work, void (*task)(void *, int), void *context) {
     pthread_once(&made, make_threads);
-    if (count == 1 || !pool.threads || pthread_mutex_trylock(&pool.owner)) {
+    if (count == 1 || work < WORTH_WAKING || !pool.threads ||
+        pthread_mutex_trylock(&pool.owner)) {
         for (int i = 0; i < count; i++) task(context, i);
         return !atomic_exchange(&failed, 0);
     }
@@ -79,7 +80,7 @@ int run_in_parallel(int count, void (*task)(void *, int), void *context) {
     pool.job++;
     pthread_cond_broadcast(&pool.begun);
     pthread_mutex_unlock(&pool.lock);
-    work();
+    take_tasks();
     pthread_mutex_lock(&pool.lock);
     while (pool.busy) pthread_cond_wait(&pool.ended, &pool.lock);
     pthread_mutex_unlock(&pool.lock);

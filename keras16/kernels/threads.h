@@ -5,9 +5,11 @@
 #include <stddef.h>
 
 /* Calls `task(context, i)` for i from 0 to count - 1, on all cores that this process may
- * use, in any order. Where other work has them, the caller does it alone. Gives 1, or 0
- * where a task ran out of memory. */
-int run_in_parallel(int count, void (*task)(void *, int), void *context);
+ * use, in any order. The caller does it alone where other work has them, and where there
+ * is too little to do to wake them for it. Gives 1, or 0 where a task ran out of memory.
+ *
+ * work: about how many nanoseconds it all takes one core. */
+int run_in_parallel(int count, double work, void (*task)(void *, int), void *context);
 
 /* Memory of the calling thread, aligned to 64 bytes and kept for its next task; NULL
  * where there is none. What it holds is lost where it must grow. */
