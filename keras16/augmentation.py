@@ -13,8 +13,13 @@ from keras import ops
 
 from keras16.errors import UserError
 
-NAMES = ("none", "flip", "shift", "flip_shift")
-SHIFT = 4
+NAMES = ("none", "flip", "shift", "flip_shift", "shift2", "flip_shift2")
+SHIFT = 4  # pixels, where a name doesn't end with another number
+
+
+def pixels(name: str) -> int:
+    """The most that a name shifts an image by: 2 of "flip_shift2", 4 of "shift"."""
+    return int(name[-1]) if name[-1].isdigit() else SHIFT
 
 
 def check(name: str, input_shape: tuple[int, ...]) -> None:
@@ -25,9 +30,10 @@ def check(name: str, input_shape: tuple[int, ...]) -> None:
     """
     if name not in NAMES:
         raise UserError(f"no augmentation {name!r}: there are {', '.join(NAMES)}.")
-    if name != "none" and (len(input_shape) != 3 or min(input_shape[:2]) <= SHIFT):
+    most = pixels(name)
+    if name != "none" and (len(input_shape) != 3 or min(input_shape[:2]) <= most):
         raise UserError(
-            f"augmentation {name!r} wants images of more than {SHIFT} pixels a side, "
+            f"augmentation {name!r} wants images of more than {most} pixels a side, "
             f"not inputs of shape {input_shape}: use --augmentation none."
         )
 
@@ -42,7 +48,8 @@ def draw(name: str, count: int, seed: Any) -> np.ndarray:
     """
     random = np.random.default_rng(seed)
     flips = random.integers(0, 2, (count, 1)) * ("flip" in name)
-    shifts = random.integers(-SHIFT, SHIFT + 1, (count, 2)) * ("shift" in name)
+    most = pixels(name)
+    shifts = random.integers(-most, most + 1, (count, 2)) * ("shift" in name)
     return np.concatenate([flips, shifts], axis=1).astype("int32")
 
 

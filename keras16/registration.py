@@ -27,6 +27,7 @@ PREFIX = "keras16"  # and what may follow: "keras16.metrics>Mean"
 FOLDERS = (
     "constraints",
     "convert",
+    "initializers",
     "layers",
     "losses",
     "metrics",

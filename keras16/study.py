@@ -42,7 +42,8 @@ class Run:
             accuracy, or the loss that was given.
         schedule: A file of keras16/schedules, such as "constant" or "cosine" (decay
             to 0 over the whole run).
-        augmentation: "none", "flip", "shift" or "flip_shift".
+        augmentation: "none", "flip", "shift" or "flip_shift" (by up to 4 pixels),
+            "shift2" or "flip_shift2" (by up to 2).
         epochs: Passes over the training set.
         batch_size: Examples a step.
         validation: Share of the training set held out for validation, in [0, 1).

@@ -17,7 +17,7 @@ from keras16.study import Run
 
 ROUNDINGS = ("nearest", "kahan", "stochastic")
 BATCH_NORMS = ("keras16", "plain", "stock")
-AUGMENTATIONS = ("none", "flip", "shift", "flip_shift")
+AUGMENTATIONS = ("none", "flip", "shift", "flip_shift", "shift2", "flip_shift2")
 DEPTHS = {  # completed after the name; of resnet and vit others work
     "densenet": (121, 169, 201),
     "resnet": (20, 32, 44, 56, 110),
@@ -195,9 +195,13 @@ FIELDS: dict[str, tuple[click.ParamType | None, str]] = {
     ),
     "schedule": (
         click.Choice(catalog.names("schedules")),
-        "Learning rate over the run; cosine and polynomial end at 0.",
+        "Learning rate over the run; cosine, polynomial and triangular end at 0, and "
+        "triangular begins at a fifth.",
     ),
-    "augmentation": (click.Choice(AUGMENTATIONS), "Random changes to training images."),
+    "augmentation": (
+        click.Choice(AUGMENTATIONS),
+        "Random changes to training images; shifts are by up to 4 pixels, or by 2.",
+    ),
     "epochs": (click.IntRange(min=1), "Passes over the training set."),
     "batch_size": (click.IntRange(min=1), "Examples a step."),
     "validation": (

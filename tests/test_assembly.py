@@ -107,6 +107,7 @@ def test_the_parameters_of_the_catalogue():
 
     assert count("dnn", (28, 28, 1)) == 535_818  # 784-512-256-10
     assert count("cnn", (28, 28, 1)) == 29_402
+    assert count("airbench", (32, 32, 3)) == 1_973_992
     # He et al., table 6, says .27 and .85 million.
     assert count("resnet20", (32, 32, 3)) == pytest.approx(0.27e6, rel=0.03)
     assert count("resnet56", (32, 32, 3)) == pytest.approx(0.85e6, rel=0.03)
@@ -127,6 +128,7 @@ def test_a_model_returns_logits_of_any_number_of_classes():
         ("resnet20", (28, 28), "use --model dnn"),
         ("resnet21", (28, 28, 1), "the depth must be 6n [+] 2"),
         ("resnet2", (28, 28, 1), "the depth must be 6n [+] 2"),
+        ("airbench", (9, 32, 3), "10 x 10 pixels or more.*use --model dnn"),
         ("alexnet", (26, 32, 3), "27 x 27 pixels or more.*use --model resnet20"),
         ("vgg16", (28, 28, 1), "32 x 32 pixels or more.*--model applications.VGG16"),
         ("vgg17", (32, 32, 3), "no vgg17: there are vgg16 and vgg19"),
@@ -138,7 +140,7 @@ def test_a_model_returns_logits_of_any_number_of_classes():
         ("vit8", (5, 32, 3), "6 x 6 pixels or more"),
         ("xception", (7, 7, 3), "8 x 8 pixels or more"),
         ("cnn5", (28, 28, 1), "no 'cnn5': cnn has one depth, so leave out 5"),
-        ("lenet", (28, 28, 1), "no model 'lenet': .* There are alexnet, cnn, dense"),
+        ("lenet", (28, 28, 1), "no model 'lenet': .* There are airbench, alexnet, cnn"),
     ],
 )
 def test_a_model_that_does_not_fit_is_refused(name, shape, words):

@@ -37,7 +37,14 @@ def test_images_are_moved_pixel_by_pixel(dtype):
 
 
 @pytest.mark.parametrize(
-    ("name", "kept"), [("none", []), ("flip", [0]), ("shift", [1, 2])]
+    ("name", "kept"),
+    [
+        ("none", []),
+        ("flip", [0]),
+        ("shift", [1, 2]),
+        ("shift2", [1, 2]),
+        ("flip_shift2", [0, 1, 2]),
+    ],
 )
 def test_each_name_does_what_it_says_and_no_more(name, kept):
     only = np.zeros_like(DRAWS)
@@ -56,11 +63,16 @@ def test_draws_come_from_the_seed():
     assert set(draws[:, 0]) == {0, 1}
     assert set(draws[:, 1]) == set(draws[:, 2]) == set(range(-4, 5))
 
+    near = augmentation.draw("flip_shift2", 20_000, 3)
+    np.testing.assert_array_equal(near[:, 0], draws[:, 0])
+    assert set(near[:, 1]) == set(near[:, 2]) == set(range(-2, 3))
+
 
 def test_what_is_not_asked_for_is_not_drawn():
     assert not augmentation.draw("none", 100, 0).any()
     assert not augmentation.draw("flip", 100, 0)[:, 1:].any()
     assert not augmentation.draw("shift", 100, 0)[:, 0].any()
+    assert not augmentation.draw("shift2", 100, 0)[:, 0].any()
 
 
 @pytest.mark.parametrize(
@@ -69,6 +81,7 @@ def test_what_is_not_asked_for_is_not_drawn():
         ("cutout", (28, 28, 1), "there are none, flip, shift, flip_shift"),
         ("flip", (20,), r"not inputs of shape \(20,\): use --augmentation none"),
         ("shift", (4, 28, 1), "more than 4 pixels"),
+        ("flip_shift2", (28, 2, 1), "more than 2 pixels"),
     ],
 )
 def test_what_the_inputs_do_not_allow_is_refused(name, shape, words):
@@ -79,3 +92,4 @@ def test_what_the_inputs_do_not_allow_is_refused(name, shape, words):
 def test_no_augmentation_takes_any_inputs():
     augmentation.check("none", (20,))
     augmentation.check("flip_shift", (5, 5, 1))
+    augmentation.check("flip_shift2", (3, 3, 1))

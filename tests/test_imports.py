@@ -73,7 +73,11 @@ LAYERS = (
     {"__main__"},
 )
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
-SIBLINGS = {("models", "layers"), ("optimizers", "schedules")}
+SIBLINGS = {
+    ("models", "initializers"),
+    ("models", "layers"),
+    ("optimizers", "schedules"),
+}
 PART_OF = {"datasets": "data"}  # one part: the folder and the class that it fills
 
 # Each of these is imported by the parts named here and by no other.

@@ -1,6 +1,7 @@
 """Each optimizer in 16 bits: Keras' at 32 bits, float64's steps, nothing wide."""
 
 import functools
+import math
 
 import keras
 import numpy as np
@@ -355,6 +356,33 @@ def test_long_schedules_end_where_they_should():
         assert np.isclose(float(adam.learning_rate), ours.rate(step), rtol=1e-3)
 
 
+@pytest.mark.parametrize("warmup", [0, 9, 250.5])
+def test_a_triangle_is_two_lines(warmup):
+    """In float64, in what a step uses, and in float32: Keras has no such schedule."""
+    first, peak, falling, last = 0.01, 0.3, 700, 1e-3
+    ours = schedules.Triangular(first, falling, peak, warmup, last)
+    again = schedules.Triangular.from_config(ours.get_config())
+    assert again.get_config() == ours.get_config()
+    sgd = optimizers.SGD(again)
+    end = math.ceil(warmup + falling)
+    for step in (0, 1, 5, 8, 9, 10, 250, 251, 600, 708, end, end + 1, 5000):
+        exact = first + (peak - first) * step / max(warmup, 1)
+        if step >= warmup:
+            share = min((step - warmup) / falling, 1)
+            exact = peak + (last - peak) * share
+        assert ours.rate(step) == pytest.approx(exact, rel=1e-12), step
+        sgd.iterations.assign(step)
+        assert np.isclose(float(sgd.learning_rate), exact, rtol=2e-5), step
+        assert np.isclose(float(ours(step)), exact, rtol=1e-5), step
+    assert ours.peak == pytest.approx(peak, rel=2e-3)
+
+
+def test_a_triangle_of_one_step_is_one():
+    for steps in (0, 1, 2):
+        built = catalog.load("schedules", "triangular")(0.1, steps)
+        assert built.rate(0) == pytest.approx(0.02) and built.rate(steps + 1) == 0
+
+
 def test_a_rate_reads_and_sets_as_a_number():
     adam = optimizers.Adam(1e-8)
     assert np.isclose(float(adam.learning_rate), 1e-8)
@@ -548,9 +576,14 @@ def test_every_file_builds_what_it_says(name):
         _settings.chosen(name, part.DEFAULTS, float, {"warmth": 1})
 
 
+# Where the largest rate is, of 1,000 steps, if not at the first.
+PEAKS = {"triangular": 200}
+
+
 @pytest.mark.parametrize("name", catalog.names("schedules"))
 def test_every_schedule_starts_at_the_rate_that_it_is_given(name):
+    """Or rises to it, where it is known to."""
     built = catalog.load("schedules", name)(0.1, 1000)
     rates = [built if isinstance(built, float) else built.rate(t) for t in range(1000)]
-    assert rates[0] == max(rates) == pytest.approx(0.1)
+    assert rates[PEAKS.get(name, 0)] == max(rates) == pytest.approx(0.1)
     assert min(rates) >= 0

@@ -2,7 +2,8 @@
 
 `keras16.use` and `keras16.convert` draw in float32 and cast, so that a seed means
 the same weights at every precision. Nothing is drawn inside a training step, so
-all of Keras' are good as they are; they stand here for completeness.
+all of Keras' are good as they are; they stand here for completeness. `Dirac` and
+`CosineBasis` are our own, for kernels of convolutions.
 """
 
 from keras.initializers import (
@@ -25,9 +26,14 @@ from keras.initializers import (
     get,
 )
 
+from keras16.initializers.cosine_basis import CosineBasis
+from keras16.initializers.dirac import Dirac
+
 __all__ = [
     "STFT",
     "Constant",
+    "CosineBasis",
+    "Dirac",
     "GlorotNormal",
     "GlorotUniform",
     "HeNormal",

@@ -14,6 +14,7 @@ from keras16.schedules.exponential import ExponentialDecay
 from keras16.schedules.inverse_time import InverseTimeDecay
 from keras16.schedules.piecewise import PiecewiseConstantDecay
 from keras16.schedules.polynomial import PolynomialDecay
+from keras16.schedules.triangular import Triangular
 
 __all__ = [
     "CosineDecay",
@@ -23,6 +24,7 @@ __all__ = [
     "PiecewiseConstantDecay",
     "PolynomialDecay",
     "Tabulated",
+    "Triangular",
     "get",
 ]
 
