@@ -29,6 +29,7 @@ from keras16.layers import (
     Conv2D,
     Dense,
     MaxPooling2D,
+    ReLU,
     Rescaling,
 )
 from keras16.layers.views import MeanOfViews, Views
@@ -97,4 +98,4 @@ def _convolution(x: Any, filters: int, name: str) -> Any:
 
 def _rectified(x: Any, name: str) -> Any:
     x = BatchNormalization(momentum=0.6, scale=False, name=f"{name}_norm")(x)
-    return keras.layers.ReLU(name=f"{name}_relu")(x)
+    return ReLU(name=f"{name}_relu")(x)
