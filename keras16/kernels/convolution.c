@@ -642,12 +642,19 @@ typedef struct {
     }
 
 static inline void add_taps(const plan *p, const tap *taps, int count, int tiles, size_t next,
-                            const bfloat *slopes, size_t next_slopes, float *const *sums) {
+                            const bfloat *slopes, size_t next_slopes, int is_first,
+                            float *const *sums) {
     tap a = taps[0], b = taps[1], c = taps[2];
     size_t of_tile = next * p->y.length * p->x.length;
-    _tile_loadd(0, sums[0], 64);
-    if (count > 1) _tile_loadd(1, sums[1], 64);
-    if (count > 2) _tile_loadd(2, sums[2], 64);
+    if (is_first) {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+    } else {
+        _tile_loadd(0, sums[0], 64);
+        if (count > 1) _tile_loadd(1, sums[1], 64);
+        if (count > 2) _tile_loadd(2, sums[2], 64);
+    }
     for (int tile = 0; tile < tiles; tile++) {
         for (int y = 0; y < p->y.size; y++)
             for (int x = 0; x < p->x.size; x++, slopes += next_slopes) {
@@ -666,6 +673,21 @@ static inline void add_taps(const plan *p, const tap *taps, int count, int tiles
     if (count > 2) _tile_stored(2, sums[2], 64);
 }
 
+/* A tile of sums over all partial ones, that lie so far apart, rounded to float16. */
+static inline void round_tile(const kernel_work *w, int b, int o, int k, const float *sums,
+                              int partials, size_t apart) {
+    const plan *p = w->p;
+    __mmask16 lanes = lanes_of(p->out_channels, o);
+    for (int i = 0; i < LANES && b * LANES + i < p->channels; i++) {
+        const float *at = sums + i * LANES;
+        __m512 sum = _mm512_load_ps(at);
+        for (int partial = 1; partial < partials; partial++)
+            sum = _mm512_add_ps(sum, _mm512_load_ps(at + partial * apart));
+        size_t to = ((size_t)k * p->channels + b * LANES + i) * p->out_channels;
+        put(w->kernel + to + o * LANES, lanes, sum);
+    }
+}
+
 static void kernel_task(void *context, int task) {
     const kernel_work *w = context;
     const plan *p = w->p;
@@ -682,10 +704,12 @@ static void kernel_task(void *context, int task) {
     if (!read || !slopes) return out_of_memory();
     size_t of_block = (size_t)output_blocks * taps * 256; /* sums of a block of inputs */
     float *sums = w->sums + ((size_t)partial * input_blocks + first) * of_block;
-    memset(sums, 0, sizeof(float) * of_block * count);
+    float alone[TAPS * 256] __attribute__((aligned(64)));
     _tile_loadconfig(&TILES);
+    int from = (int)((int64_t)p->units * partial / w->partials);
     int last = (int)((int64_t)p->units * (partial + 1) / w->partials);
-    for (int unit = (int)((int64_t)p->units * partial / w->partials); unit < last; unit++) {
+    int is_alone = w->partials == 1 && last - from == 1;
+    for (int unit = from; unit < last; unit++) {
         int64_t begin = (int64_t)unit * p->tiles * PARTS;
         int tiles = at_most(p->tiles, parts_of(blocks_of_images(p) - (int)begin, PARTS));
         for (int tile = 0; tile < tiles; tile++) {
@@ -702,10 +726,15 @@ static void kernel_task(void *context, int task) {
                     int j = at_most(i + t, count * taps - 1), b = j / taps, k = j % taps;
                     of[t] = (tap){read + (size_t)b * 2 * TILE, k / p->x.window,
                                   k % p->x.window};
-                    to[t] = sums + b * of_block + ((size_t)o * taps + k) * 256;
+                    to[t] = is_alone ? alone + t * 256
+                                     : sums + b * of_block + ((size_t)o * taps + k) * 256;
                 }
-                add_taps(p, of, at_most(TAPS, count * taps - i), tiles, next,
-                         slopes + (size_t)o * 2 * TILE, next_slopes, to);
+                int side = at_most(TAPS, count * taps - i);
+                add_taps(p, of, side, tiles, next, slopes + (size_t)o * 2 * TILE, next_slopes,
+                         unit == from, to);
+                /* Sums that nothing is added to are rounded while they are in the cache. */
+                for (int t = 0; is_alone && t < side; t++)
+                    round_tile(w, first + (i + t) / taps, o, (i + t) % taps, to[t], 1, 0);
             }
     }
     _tile_release();
@@ -719,15 +748,8 @@ static void round_block(void *context, int b) {
     size_t all = (size_t)blocks(p->channels) * output_blocks * taps * 256;
     for (int o = 0; o < output_blocks; o++)
         for (int k = 0; k < taps; k++)
-            for (int i = 0; i < LANES && b * LANES + i < p->channels; i++) {
-                const float *at =
-                    w->sums + (((size_t)b * output_blocks + o) * taps + k) * 256 + i * LANES;
-                __m512 sum = _mm512_load_ps(at);
-                for (int partial = 1; partial < w->partials; partial++)
-                    sum = _mm512_add_ps(sum, _mm512_load_ps(at + partial * all));
-                size_t to = ((size_t)k * p->channels + b * LANES + i) * p->out_channels;
-                put(w->kernel + to + o * LANES, lanes_of(p->out_channels, o), sum);
-            }
+            round_tile(w, b, o, k, w->sums + (((size_t)b * output_blocks + o) * taps + k) * 256,
+                       w->partials, all);
 }
 
 int kernel_gradient(const convolution *c, const half *x, const half *slopes, half *kernel) {
@@ -747,7 +769,8 @@ int kernel_gradient(const convolution *c, const half *x, const half *slopes, hal
     done = done && w.sums &&
            run_in_parallel(partials * w.parts_of_channels, OF_PRODUCT * products, kernel_task,
                            &w) &&
-           run_in_parallel(input_blocks, OF_TILE * tiles * partials, round_block, &w);
+           (p.units == 1 ||
+            run_in_parallel(input_blocks, OF_TILE * tiles * partials, round_block, &w));
     free(w.sums);
     free(p.y.of);
     free(p.x.of);
