@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from keras16 import backend, hardware, kernels, layers
-from keras16.numerics import averages, extremes
+from keras16.numerics import accumulators, averages, extremes, scaled, tables
 from tests.close import assert_close, unit, wide
 from tests.traced import (
     ON_JAX,
@@ -430,6 +430,34 @@ def test_moving_statistics_are_those_of_float64(share):
     for (average, fraction), right in zip((mean, deviation), exact, strict=True):
         found = averages.joined(average.numpy(), fraction.numpy())
         np.testing.assert_allclose(found, right, rtol=2.0**-16, atol=2.0**-36)
+
+
+# Whole numbers
+
+
+@needs_kernels
+def test_exact_sums_and_tables_take_them(monkeypatch):
+    """And give the words that they give without, to the bit."""
+    x = np.array([1.0, -65504, 2.0**-24, 3e-6, 0, 1000.5], "float16")
+    spread = scaled.Scaled(constant(x), constant(np.arange(-30, 50, 14, dtype="int32")))
+    table = tables.tabulated(lambda step: 1 / (1 + step), exact=64, octave=16)
+    steps = [0, 1, 63, 64, 65, 127, 128, 129, 5000, 123_456_789, 2**31 - 1]
+
+    def found():
+        words = accumulators.add(accumulators.zero(), constant(x))
+        words = accumulators.add(words, spread)
+        words = accumulators.add_multiple(words, constant(x[1]), constant(70_001))
+        words = accumulators.add_count(words, constant(1 << 30))
+        entries = [table.at(constant(np.int32(step))) for step in steps]
+        return [words, accumulators.carried(3 * words - 7), *entries]
+
+    mine = [np.asarray(part) for part in found()]
+    step = with_signature(lambda: tuple(found()), False).get_concrete_function()
+    kinds = {operation.type for operation in step.graph.get_operations()}
+    assert {"Keras16Accumulated", "Keras16TableEntry"} <= kinds
+    monkeypatch.setattr(tensorflow_kernels, "_library", lambda: None)
+    for one, other in zip(mine, found(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 # Rectified linear units

@@ -53,7 +53,8 @@ def available() -> bool:
 def take(*tensors: Any) -> bool:
     """Whether our kernels take these tensors, in the graph that is being traced.
 
-    XLA has no part in them: a step that it compiles whole computes convolutions itself.
+    Without any tensor it is whether there are kernels of whole numbers. XLA has no part
+    in them: a step that it compiles whole computes convolutions itself.
     """
     if any(tensor.dtype != tf.float16 for tensor in tensors) or not available():
         return False
@@ -309,6 +310,37 @@ def _rectified_back(slopes: Any, y: Any, most: Any) -> Any:
 def _word(number: float) -> Any:
     """A number of the host as the word of its float32 bits, int32."""
     return tf.constant(np.float32(number).view(np.int32))
+
+
+def accumulated(words: Any, x: Any, exponents: Any = None, count: Any = 1) -> Any:
+    """An exact sum (`numerics.accumulators`), and so often that of a tensor.
+
+    Args:
+        words: [8] int32.
+        x: float16 of any shape, each times 2**exponent.
+        exponents: int32 of that shape; None for 0.
+        count: int32 scalar, at least 0.
+
+    Returns:
+        [8] int32, carried.
+    """
+    total = _library().keras16_accumulated(
+        words=words,
+        x=x,
+        exponents=tf.zeros((0,), tf.int32) if exponents is None else exponents,
+        count=tf.cast(count, tf.int32),
+    )
+    total.set_shape(words.shape)
+    return total
+
+
+def table_entry(words: Any, step: Any, exact: int, octave: int) -> Any:
+    """What a table of int32 words says of a step (`numerics.tables`): int32 scalar."""
+    entry = _library().keras16_table_entry(
+        entries=words, step=step, exact=exact, octave=octave
+    )
+    entry.set_shape(())
+    return entry
 
 
 def adam(

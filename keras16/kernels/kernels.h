@@ -82,6 +82,17 @@ int rectify(const uint16_t *x, int64_t size, uint16_t most, uint16_t *y);
 int rectify_back(const uint16_t *slopes, const uint16_t *y, int64_t size, uint16_t most,
                  uint16_t *x);
 
+/* An exact sum in units of 2**-24: seven digits of 14 bits, the last one signed, and how
+ * many of what was added was no number. Adds `count` times the sum of x, each times 2 to
+ * its exponent; NULL for exponents of 0. */
+void accumulate(const int32_t *words, const uint16_t *x, int64_t size, const int32_t *exponents,
+                int32_t count, int32_t *to);
+
+/* What a table says of a step: entries of the steps below `exact`, then so many for each
+ * octave, with straight lines between them. Both are powers of two. */
+int32_t entry_at(const int32_t *words, int64_t size, int64_t step, int64_t exact,
+                 int64_t octave);
+
 /* One step of Adam's. Shares: what the averages move by; decay: decoupled, of the weight;
  * keys and step: what random words are drawn by. */
 typedef struct {

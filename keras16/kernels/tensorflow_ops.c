@@ -154,13 +154,13 @@ static call begin(void *context, int inputs) {
     return c;
 }
 
-/* Memory for an output of 16-bit numbers; NULL once anything failed. */
+/* Memory for an output; NULL once anything failed. */
 static void *output_of(call *c, int index, int type, const int64_t *shape, int rank) {
-    size_t count = 1;
+    size_t count = 1, bytes = type == INT32 ? 4 : 2;
     for (int i = 0; i < rank; i++) count *= (size_t)shape[i];
     if (failed(c)) return NULL;
     c->out[index] =
-        TF_AllocateOutput(c->context, index, type, shape, rank, 2 * count, c->status);
+        TF_AllocateOutput(c->context, index, type, shape, rank, bytes * count, c->status);
     return failed(c) ? NULL : TF_TensorData(c->out[index]);
 }
 
@@ -291,6 +291,14 @@ static void compute_extremes_of_rows(void *unused, void *context) {
     end(&c);
 }
 
+/* A shape and its product. */
+static int read_shape(void *tensor, int64_t *shape, int64_t *size) {
+    int rank = TF_NumDims(tensor);
+    *size = 1;
+    for (int i = 0; i < rank && i < MOST_AXES; i++) *size *= shape[i] = TF_Dim(tensor, i);
+    return rank <= MOST_AXES;
+}
+
 /* ---- batch normalization ---------------------------------------------------------- */
 
 static int read_float(void *tensor, float *x) {
@@ -392,14 +400,6 @@ static int read_half(void *tensor, uint16_t *x) {
     return 1;
 }
 
-/* A shape and its product. */
-static int read_shape(void *tensor, int64_t *shape, int64_t *size) {
-    int rank = TF_NumDims(tensor);
-    *size = 1;
-    for (int i = 0; i < rank && i < MOST_AXES; i++) *size *= shape[i] = TF_Dim(tensor, i);
-    return rank <= MOST_AXES;
-}
-
 static void compute_rectified(void *unused, void *context) {
     (void)unused;
     enum { X, MOST, INPUTS };
@@ -462,6 +462,47 @@ static void compute_adam(void *unused, void *context) {
         if (!adam(&s, TF_TensorData(c.in[GRADIENT]), from, to, size[WEIGHT]))
             fail(&c, RESOURCE_EXHAUSTED, MEMORY);
     }
+    end(&c);
+}
+
+/* ---- whole numbers ---------------------------------------------------------------- */
+
+static int read_int(void *tensor, int32_t *x) {
+    if (TF_TensorType(tensor) != INT32 || TF_NumDims(tensor)) return 0;
+    *x = *(const int32_t *)TF_TensorData(tensor);
+    return 1;
+}
+
+static void compute_accumulated(void *unused, void *context) {
+    (void)unused;
+    enum { SUM, X, EXPONENTS, COUNT, INPUTS, WORDS = 8 };
+    call c = begin(context, INPUTS);
+    int64_t shape[MOST_AXES], size = 0, exponents = 0, words = WORDS;
+    int32_t count = 0;
+    if (!failed(&c) && !(are_vectors(c.in + SUM, 1, WORDS) && read_shape(c.in[X], shape, &size) &&
+                         read_shape(c.in[EXPONENTS], shape, &exponents) &&
+                         (exponents == size || !exponents) && read_int(c.in[COUNT], &count)))
+        fail(&c, INVALID_ARGUMENT, SHAPES);
+    void *to = output_of(&c, 0, INT32, &words, 1);
+    if (!failed(&c))
+        accumulate(TF_TensorData(c.in[SUM]), TF_TensorData(c.in[X]), size,
+                   exponents ? TF_TensorData(c.in[EXPONENTS]) : NULL, count, to);
+    end(&c);
+}
+
+static void compute_entry(void *unused, void *context) {
+    (void)unused;
+    enum { ENTRIES, STEP, EXACT, OCTAVE, INPUTS };
+    call c = begin(context, INPUTS);
+    int32_t step = 0, exact = 0, octave = 0;
+    if (!failed(&c) &&
+        !(TF_NumDims(c.in[ENTRIES]) == 1 && TF_Dim(c.in[ENTRIES], 0) > 0 &&
+          read_int(c.in[STEP], &step) && read_int(c.in[EXACT], &exact) &&
+          read_int(c.in[OCTAVE], &octave)))
+        fail(&c, INVALID_ARGUMENT, SHAPES);
+    int32_t *to = output_of(&c, 0, INT32, NULL, 0);
+    if (!failed(&c))
+        *to = entry_at(TF_TensorData(c.in[ENTRIES]), TF_Dim(c.in[ENTRIES], 0), step, exact, octave);
     end(&c);
 }
 
@@ -529,6 +570,12 @@ __attribute__((constructor)) static void offer_all(void) {
     offer("Keras16Rectified", LIST("x: half", "most: half"), LIST("y: half"), compute_rectified);
     offer("Keras16RectifiedOfSlopes", LIST("slopes: half", "y: half", "most: half"),
           LIST("x: half"), compute_rectified_back);
+    offer("Keras16Accumulated",
+          LIST("words: int32", "x: half", "exponents: int32", "count: int32"),
+          LIST("sum: int32"), compute_accumulated);
+    offer("Keras16TableEntry",
+          LIST("entries: int32", "step: int32", "exact: int32", "octave: int32"),
+          LIST("entry: int32"), compute_entry);
     offer("Keras16Adam",
           LIST("weight: half", "gradient: half", "mean: half", "root: half", "step: int32"),
           LIST("moved_weight: half", "moved_mean: half", "moved_root: half"), compute_adam);

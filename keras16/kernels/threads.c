@@ -12,7 +12,9 @@ static struct {
     pthread_mutex_t owner; /* who has it has all threads */
     pthread_mutex_t lock;
     pthread_cond_t begun, ended;
-    int threads, busy;
+    int threads;
+    int active;   /* of them, in this job */
+    int is_open;  /* whether this job takes more of them */
     unsigned job; /* counts jobs */
     int count;
     void (*task)(void *, int);
@@ -36,12 +38,13 @@ static void *wait_for_work(void *unused) {
     unsigned seen = 0;
     pthread_mutex_lock(&pool.lock);
     for (;;) {
-        while (pool.job == seen) pthread_cond_wait(&pool.begun, &pool.lock);
+        while (pool.job == seen || !pool.is_open) pthread_cond_wait(&pool.begun, &pool.lock);
         seen = pool.job;
+        pool.active++;
         pthread_mutex_unlock(&pool.lock);
         take_tasks();
         pthread_mutex_lock(&pool.lock);
-        if (--pool.busy == 0) pthread_cond_signal(&pool.ended);
+        if (--pool.active == 0) pthread_cond_signal(&pool.ended);
     }
     return NULL;
 }
@@ -76,13 +79,15 @@ int run_in_parallel(int count, double work, void (*task)(void *, int), void *con
     pthread_mutex_lock(&pool.lock);
     pool.count = count, pool.task = task, pool.context = context;
     atomic_store(&pool.next, 0);
-    pool.busy = pool.threads;
     pool.job++;
+    pool.is_open = 1;
     pthread_cond_broadcast(&pool.begun);
     pthread_mutex_unlock(&pool.lock);
     take_tasks();
     pthread_mutex_lock(&pool.lock);
-    while (pool.busy) pthread_cond_wait(&pool.ended, &pool.lock);
+    /* Who wakes too late is not waited for. */
+    pool.is_open = 0;
+    while (pool.active) pthread_cond_wait(&pool.ended, &pool.lock);
     pthread_mutex_unlock(&pool.lock);
     pthread_mutex_unlock(&pool.owner);
     return !atomic_exchange(&failed, 0);

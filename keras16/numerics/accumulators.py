@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from keras16 import backend
 from keras16.numerics import bits
 from keras16.numerics.scaled import Scaled, normal
 
@@ -46,7 +47,8 @@ def add(words: Any, x: Any) -> Any:
     Returns:
         [WORDS] int32, carried.
     """
-    return carried(words + total(x))
+    found = _by_kernel(words, x)
+    return carried(words + total(x)) if found is None else found
 
 
 def add_multiple(words: Any, x: Any, count: Any) -> Any:
@@ -57,6 +59,9 @@ def add_multiple(words: Any, x: Any, count: Any) -> Any:
         x: 16-bit scalar.
         count: int32 scalar, at least 0.
     """
+    found = _by_kernel(words, x, count)
+    if found is not None:
+        return found
     product = words
     once = total(x)
     for place in range(3):
@@ -68,6 +73,9 @@ def add_multiple(words: Any, x: Any, count: Any) -> Any:
 
 def add_count(words: Any, count: Any) -> Any:
     """Adds a whole number, an int32 scalar of at least 0, exactly."""
+    found = _by_kernel(words, ops.ones((), dtype="float16"), count)
+    if found is not None:
+        return found
     low = ops.left_shift(ops.bitwise_and(count, _DIGIT_MASK), 10)
     high = ops.left_shift(ops.right_shift(count, DIGIT_BITS), 10)
     # 2**24 units are one: digit 1 (2**14 units) shifted by 10 bits.
@@ -109,6 +117,9 @@ def total(x: Any) -> Any:
             or lose what is below, and count as not finite from 2**47 on (of
             bfloat16, 2**44).
     """
+    found = _by_kernel(ops.convert_to_tensor(zero()), x)
+    if found is not None:
+        return found
     digits = _digits_of(x)
     chunked = ops.concatenate(
         [digits, ops.zeros((_missing(digits), WORDS), "int32")], axis=0
@@ -124,6 +135,10 @@ def carried(words: Any) -> Any:
     Args:
         words: [..., WORDS] int32.
     """
+    if len(words.shape) == 1:
+        found = _by_kernel(words, ops.zeros((0,), dtype="float16"))
+        if found is not None:
+            return found
     columns = ops.unstack(words, WORDS, axis=-1)
     carry = ops.zeros_like(columns[0])
     done = []
@@ -216,6 +231,13 @@ def to_float(words: Any) -> float:
         return math.nan
     units = sum(digit << (DIGIT_BITS * i) for i, digit in enumerate(values[:DIGITS]))
     return units * 2.0**UNIT_EXPONENT
+
+
+def _by_kernel(words: Any, x: Any, count: Any = 1) -> Any:
+    """Words + count times the sum of x, carried; None where there is no kernel."""
+    x, exponents = (x.x, x.exponent) if isinstance(x, Scaled) else (x, None)
+    own = backend.module().own_kernels(x)
+    return None if own is None else own.accumulated(words, x, exponents, count)
 
 
 def _signed(words: Any, negative: Any) -> Any:

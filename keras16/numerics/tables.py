@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from keras import ops
 
+from keras16 import backend
 from keras16.numerics import bits, softfloat
 
 LAST_STEP = 2**31 - 1
@@ -41,6 +42,9 @@ class Table(NamedTuple):
         """
         step = ops.cast(step, "int32")
         words = ops.convert_to_tensor(self.words)
+        own = backend.module().own_kernels()
+        if own is not None:
+            return own.table_entry(words, step, self.exact, self.octave)
         last = len(self.words) - 1
         if last < self.exact:
             return ops.take(words, ops.minimum(step, last))
