@@ -85,6 +85,19 @@ def test_the_code_is_what_trains_and_nothing_else(tmp_path, monkeypatch):
     identity.code.cache_clear()
 
 
+def test_the_code_is_the_compiled_kernels_too(tmp_path, monkeypatch):
+    found = []
+    for content in (b"one", b"another", None):
+        library = tmp_path / "_kernels.so"
+        library.write_bytes(content or b"")
+        given = library if content else None
+        monkeypatch.setattr(identity.kernels, "library", lambda given=given: given)
+        identity.code.cache_clear()
+        found.append(identity.code())
+    assert len(set(found)) == 3
+    identity.code.cache_clear()
+
+
 # --- The ledger
 
 

@@ -432,6 +432,29 @@ def test_moving_statistics_are_those_of_float64(share):
         np.testing.assert_allclose(found, right, rtol=2.0**-16, atol=2.0**-36)
 
 
+@needs_kernels
+def test_memory_is_taken_over_only_from_what_nothing_else_uses():
+    import tensorflow as tf
+
+    @tf.function(autograph=False)
+    def step(x, slopes):
+        alone, used = x + 1, x - 1
+        first, second = own.relu(alone), own.relu(used)
+        of_x = own.batch_normalized_gradients(x, slopes, x[0], statistics)[0]
+        return first, second, used, of_x, slopes
+
+    x, slopes = constant(drawn((2000, 48))), constant(drawn((2000, 48), 2))
+    _, statistics = own.batch_normalized(x, x[0], x[1], 1e-3)
+    first, second, used, of_x, kept = map(np.asarray, step(x, slopes))
+    given = np.asarray(x)
+    np.testing.assert_array_equal(used, given - 1)
+    np.testing.assert_array_equal(first, np.maximum(given + 1, 0))
+    np.testing.assert_array_equal(second, np.maximum(given - 1, 0))
+    np.testing.assert_array_equal(kept, drawn((2000, 48), 2))
+    apart = own.batch_normalized_gradients(x, slopes, x[0], statistics)[0]
+    np.testing.assert_array_equal(of_x, apart)
+
+
 # Whole numbers
 
 

@@ -8,7 +8,7 @@ import json
 import pathlib
 import re
 
-from keras16 import hardware
+from keras16 import hardware, kernels
 from keras16.study import Run
 
 # No run is trained by these: a change in them leaves every result as it was.
@@ -45,6 +45,8 @@ PACKAGES = ("keras", "tensorflow", "jax", "numpy")
 def code() -> str:
     """The version of what trains: keras16's source, Keras, the backend and NumPy.
 
+    And the compiled kernels, where there are some and they are not switched off.
+
     Returns:
         12 hexadecimal digits.
     """
@@ -56,6 +58,9 @@ def code() -> str:
         part = path.relative_to(home)
         if part.parts[0] not in ASIDE and part.parts[0] != "pipelines":
             sha.update(part.as_posix().encode() + b"\0" + path.read_bytes())
+    library = kernels.library()
+    if library is not None:
+        sha.update(library.read_bytes())
     return sha.hexdigest()[:12]
 
 

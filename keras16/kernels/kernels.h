@@ -58,7 +58,8 @@ typedef struct {
 /* (x - mean) / sqrt(variance + epsilon) gamma + beta, and the statistics. */
 int normalize(const matrix *m, const uint16_t *gamma, const uint16_t *beta, float epsilon,
               column_statistics to, uint16_t *y);
-/* The gradients of x, gamma and beta; of the statistics all but beyond and deviation. */
+/* The gradients of x, gamma and beta; of the statistics all but beyond and deviation.
+ * That of x may lie where the slopes do. */
 int normalize_back(const matrix *m, const uint16_t *slopes, const uint16_t *gamma,
                    column_statistics of, uint16_t *of_x, uint16_t *of_gamma,
                    uint16_t *of_beta);
@@ -76,7 +77,8 @@ void move_statistics(int channels, kept_average mean, kept_average deviation,
                      column_statistics towards, float share, kept_average moved_mean,
                      kept_average moved_deviation);
 
-/* max(x, 0), no more than `most`; NaN stays NaN. */
+/* max(x, 0), no more than `most`; NaN stays NaN. Here and below the results may lie where
+ * the first numbers do. */
 int rectify(const uint16_t *x, int64_t size, uint16_t most, uint16_t *y);
 /* Its gradient: the slopes where 0 < y < most, else 0. */
 int rectify_back(const uint16_t *slopes, const uint16_t *y, int64_t size, uint16_t most,

@@ -32,6 +32,8 @@ enum { HALF = 19, INT16 = 5, INT32 = 3, INT64 = 9, INVALID_ARGUMENT = 3, RESOURC
     F(TF_OpKernelContext_Failure, void, (void *, void *))                                 \
     F(TF_GetInput, void, (void *, int, void **, void *))                                  \
     F(TF_AllocateOutput, void *, (void *, int, int, const int64_t *, int, size_t, void *)) \
+    F(TF_ForwardInputOrAllocateOutput, void *,                                            \
+      (void *, const int *, int, int, const int64_t *, int, int *, void *))               \
     F(TF_DeleteTensor, void, (void *))                                                    \
     F(TF_TensorType, int, (const void *))                                                 \
     F(TF_NumDims, int, (const void *))                                                    \
@@ -166,6 +168,24 @@ static void *output_of(call *c, int index, int type, const int64_t *shape, int r
 
 static void *output(call *c, int index, const int64_t *shape, int rank) {
     return output_of(c, index, HALF, shape, rank);
+}
+
+/* An output in the memory of an input of its size that nothing else uses, else in memory
+ * of its own. Afterwards `given` are the input's numbers, wherever they are. */
+static void *output_over(call *c, int input, int index, const int64_t *shape, int rank,
+                         const void **given) {
+    if (failed(c)) return NULL;
+    TF_DeleteTensor(c->in[input]); /* or this would be one more who uses it */
+    c->in[input] = NULL;
+    int forwarded = -1;
+    c->out[index] = TF_ForwardInputOrAllocateOutput(c->context, &input, 1, index, shape, rank,
+                                                    &forwarded, c->status);
+    if (!failed(c) && forwarded < 0)
+        TF_GetInput(c->context, input, &c->in[input], c->status);
+    if (failed(c)) return NULL;
+    void *to = TF_TensorData(c->out[index]);
+    *given = forwarded < 0 ? TF_TensorData(c->in[input]) : to;
+    return to;
 }
 
 static void end(call *c) {
@@ -347,8 +367,9 @@ static void compute_normalized_back(void *unused, void *context) {
                          are_vectors(c.in + GAMMA, INPUTS - GAMMA, m.channels)))
         fail(&c, INVALID_ARGUMENT, SHAPES);
     int64_t shape[] = {m.rows, m.channels};
-    void *of_x = output(&c, 0, shape, 2), *of_gamma = output(&c, 1, shape + 1, 1);
-    void *of_beta = output(&c, 2, shape + 1, 1);
+    const void *slopes = NULL;
+    void *of_x = output_over(&c, SLOPES, 0, shape, 2, &slopes);
+    void *of_gamma = output(&c, 1, shape + 1, 1), *of_beta = output(&c, 2, shape + 1, 1);
     if (!failed(&c)) {
         column_statistics of = {
             .mean = TF_TensorData(c.in[MEAN]),
@@ -356,8 +377,8 @@ static void compute_normalized_back(void *unused, void *context) {
             .inverse = TF_TensorData(c.in[INVERSE]),
             .center = TF_TensorData(c.in[CENTER]),
         };
-        if (!normalize_back(&m, TF_TensorData(c.in[SLOPES]), TF_TensorData(c.in[GAMMA]), of,
-                            of_x, of_gamma, of_beta))
+        if (!normalize_back(&m, slopes, TF_TensorData(c.in[GAMMA]), of, of_x, of_gamma,
+                            of_beta))
             fail(&c, RESOURCE_EXHAUSTED, MEMORY);
     }
     end(&c);
@@ -408,8 +429,10 @@ static void compute_rectified(void *unused, void *context) {
     uint16_t most = 0;
     if (!failed(&c) && !(read_shape(c.in[X], shape, &size) && read_half(c.in[MOST], &most)))
         fail(&c, INVALID_ARGUMENT, SHAPES);
-    void *y = failed(&c) ? NULL : output(&c, 0, shape, TF_NumDims(c.in[X]));
-    if (!failed(&c) && !rectify(TF_TensorData(c.in[X]), size, most, y))
+    int rank = failed(&c) ? 0 : TF_NumDims(c.in[X]);
+    const void *x = NULL;
+    void *y = output_over(&c, X, 0, shape, rank, &x);
+    if (!failed(&c) && !rectify(x, size, most, y))
         fail(&c, RESOURCE_EXHAUSTED, MEMORY);
     end(&c);
 }
@@ -424,9 +447,10 @@ static void compute_rectified_back(void *unused, void *context) {
                          read_shape(c.in[Y], shape, &size) && size == slopes &&
                          read_half(c.in[MOST], &most)))
         fail(&c, INVALID_ARGUMENT, SHAPES);
-    void *x = failed(&c) ? NULL : output(&c, 0, shape, TF_NumDims(c.in[Y]));
-    if (!failed(&c) &&
-        !rectify_back(TF_TensorData(c.in[SLOPES]), TF_TensorData(c.in[Y]), size, most, x))
+    int rank = failed(&c) ? 0 : TF_NumDims(c.in[Y]);
+    const void *upstream = NULL;
+    void *x = output_over(&c, SLOPES, 0, shape, rank, &upstream);
+    if (!failed(&c) && !rectify_back(upstream, TF_TensorData(c.in[Y]), size, most, x))
         fail(&c, RESOURCE_EXHAUSTED, MEMORY);
     end(&c);
 }
