@@ -48,3 +48,7 @@ class MeanOfViews(keras.layers.Layer):
         views = ops.reshape(features, (VIEWS, -1, features.shape[-1]))
         mean = reductions.mean if bits.is_16_bit(views.dtype) else ops.mean
         return mean(views, 0)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        # Not to be found out by tracing: no unknown batch is known to be one of six.
+        return (None, *input_shape[1:])
