@@ -341,7 +341,9 @@ static void keep(kept_average a, int c, double x) {
     a.average[c] = half_of(x);
     double rounded = wide(a.average[c]);
     double units = isfinite(rounded) ? rint((x - rounded) / unit_of(rounded)) : 0;
-    a.fraction[c] = (int16_t)(units > INT16_MAX ? INT16_MAX : units < -INT16_MAX ? -INT16_MAX : units);
+    if (units > INT16_MAX) units = INT16_MAX;
+    if (units < -INT16_MAX) units = -INT16_MAX;
+    a.fraction[c] = (int16_t)units;
 }
 
 void move_statistics(int channels, kept_average mean, kept_average deviation,
