@@ -10,9 +10,10 @@ straight lines, flips and shifts of up to 2 pixels, label smoothing.
 
 A run of 10 epochs takes 3.5e14 FLOP, half of them in the second group of convolutions,
 and its test another 1.4e13, since the net answers by six views of an image.
-On two cores of a Xeon with AMX-BF16 an epoch takes three minutes, at 16 and at 32. Six
-epochs with one seed came to 91.3 % at 16, 91.7 at 16-plain and 91.3 at 32
-(docs/results/cifar10_fast.md); ten epochs, and 94 %, were not tried yet, nor a GPU.
+On two cores of a Xeon with AMX-BF16 an epoch takes three minutes at 32; at 16 none had
+the machine to itself. Six epochs with one seed came to 91.3 % at 16, 91.7 at 16-plain
+and 91.3 at 32 (docs/results/cifar10_fast.md); ten epochs, and 94 %, were not tried yet,
+nor a GPU.
 """
 
 from keras16.study import Arm, Claim, Row, Run, Study
