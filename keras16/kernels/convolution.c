@@ -708,7 +708,7 @@ static void kernel_task(void *context, int task) {
     _tile_loadconfig(&TILES);
     int from = (int)((int64_t)p->units * partial / w->partials);
     int last = (int)((int64_t)p->units * (partial + 1) / w->partials);
-    int is_alone = w->partials == 1 && last - from == 1;
+    int is_alone = p->units == 1; /* then there is one partial sum of each */
     for (int unit = from; unit < last; unit++) {
         int64_t begin = (int64_t)unit * p->tiles * PARTS;
         int tiles = at_most(p->tiles, parts_of(blocks_of_images(p) - (int)begin, PARTS));
