@@ -50,7 +50,6 @@ def assemble(
     dataset: Dataset,
     training_rows: np.ndarray,
     steps: int,
-    compiled: bool,
 ) -> Net:
     """Builds and compiles the model of a run, from raw inputs to what its loss takes.
 
@@ -60,7 +59,6 @@ def assemble(
         dataset: Gives shapes, classes and the pixels' statistics.
         training_rows: The examples that the pixels' statistics are taken over.
         steps: Of the whole run, for the schedule.
-        compiled: Whether XLA compiles the step.
 
     Returns:
         The compiled model, its optimizer built, and what it was compiled with.
@@ -71,6 +69,7 @@ def assemble(
     import keras
 
     from keras16 import parts, precision
+    from keras16.compilation import compiles
 
     row = precision.use(run.precision)
     rate, optimizer = _optimizer(run, steps)
@@ -85,7 +84,7 @@ def assemble(
             optimizer=optimizer,
             loss=loss,
             metrics=list(metrics.values()),
-            jit_compile=compiled,
+            jit_compile=compiles(model, row.policy, loss),
         )
     model.optimizer.build(model.trainable_variables)
     _build_metrics(model, dataset, run)

@@ -92,6 +92,11 @@ def expectation(precision: str) -> str:
     number = "bfloat16" if "bf" in precision else "float16"
     if gpus():
         return f"{gpus()[0]} multiplies {number} natively: large layers run faster."
+    if precision in ("16", "float16") and own_kernels_run() and not native_float16():
+        return (
+            "This CPU has no float16 arithmetic: keras16's kernels compute in float32 "
+            "inside. Expect no loss of speed; 16-bit tensors take half the memory."
+        )
     if number == "float16" and native_float16() and not _multiplies_fast():
         return (
             "This CPU has float16 arithmetic but no fast float16 convolutions: expect "
@@ -124,8 +129,13 @@ def float16_kernels() -> bool:
 
 def _multiplies_fast() -> bool:
     """Whether there are fast float16 kernels here: oneDNN's or keras16's own."""
-    own = "amx_bf16" in cpu_flags() and kernels.library() is not None
-    return float16_kernels() or own
+    return float16_kernels() or own_kernels_run()
+
+
+def own_kernels_run() -> bool:
+    """Whether keras16's own kernels are there, and this CPU and backend run them."""
+    is_there = kernels.library() is not None and backend() == "tensorflow"
+    return is_there and "avx512f" in cpu_flags()
 
 
 def native_bfloat16() -> bool:

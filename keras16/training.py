@@ -16,7 +16,6 @@ from keras16 import (
     augmentation,
     checkpoint,
     data,
-    hardware,
     measure,
     objective,
     precision,
@@ -134,7 +133,6 @@ class Prepared:
         net: The compiled model, its metrics and its learning rate.
         training_rows, validation_rows: Numbers of training examples.
         batch_size: As asked, or all the examples there are.
-        compiled: Whether XLA compiles the step.
     """
 
     run: Run
@@ -144,7 +142,6 @@ class Prepared:
     training_rows: np.ndarray
     validation_rows: np.ndarray
     batch_size: int
-    compiled: bool
 
     @property
     def model(self) -> keras.Model:
@@ -231,8 +228,6 @@ def prepare(run: Run) -> Prepared:
     Raises:
         UserError: The run can't be started as it was asked for.
     """
-    from keras16 import backend
-
     run = dataclasses.replace(run, precision=precision.canonical(run.precision))
     _check_counts(run)
     run = assembly.filled(run)
@@ -243,11 +238,8 @@ def prepare(run: Run) -> Prepared:
     training_rows, validation_rows = data.hold_out(dataset, run.validation, run.seed)
     batch_size = min(run.batch_size, len(training_rows))
     steps = run.epochs * (len(training_rows) // batch_size)
-    compiled = backend.module().compiles(row.policy, hardware.float16_kernels())
-    net = assembly.assemble(run, aim, dataset, training_rows, steps, compiled)
-    return Prepared(
-        run, aim, dataset, net, training_rows, validation_rows, batch_size, compiled
-    )
+    net = assembly.assemble(run, aim, dataset, training_rows, steps)
+    return Prepared(run, aim, dataset, net, training_rows, validation_rows, batch_size)
 
 
 def fit(

@@ -92,7 +92,8 @@ def git(*arguments):
         ((), False),
     ],
 )
-def test_native_float16_by_flag(cpu, flags, native):
+def test_native_float16_by_flag(cpu, monkeypatch, flags, native):
+    monkeypatch.setattr(hardware.kernels, "library", lambda: None)
     cpu(*flags)
     assert hardware.native_float16() is native
     line = hardware.expectation("16")
@@ -119,10 +120,20 @@ def test_arithmetic_is_not_enough_for_fast_kernels(cpu, flags, fast):
 def test_arithmetic_without_kernels_is_told(cpu, monkeypatch, are_there):
     found = pathlib.Path("_kernels.so") if are_there else None
     monkeypatch.setattr(hardware.kernels, "library", lambda: found)
-    cpu("avx512_fp16", "amx_bf16")
+    cpu("avx512f", "avx512_fp16", "amx_bf16")
     assert ("slower run" in hardware.expectation("16")) is not are_there
     cpu("avx512_fp16")
     assert "slower run" in hardware.expectation("16")
+
+
+def test_own_kernels_without_arithmetic_are_told(cpu, monkeypatch):
+    monkeypatch.setattr(hardware, "backend", lambda: "tensorflow")
+    monkeypatch.setattr(hardware.kernels, "library", lambda: pathlib.Path("_.so"))
+    cpu("avx2", "avx512f")
+    assert "keras16's kernels" in hardware.expectation("16")
+    assert "emulates it" in hardware.expectation("mixed")
+    cpu("avx2")
+    assert "emulates it" in hardware.expectation("16")
 
 
 def test_expectation_speaks_of_the_precision_that_was_asked_for(cpu):

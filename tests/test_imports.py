@@ -47,7 +47,7 @@ LAYERS = (
         "regularizers",
         "schedules",
     },
-    {"criterion", "objective", "precision", "registration", "results"},
+    {"compilation", "criterion", "objective", "precision", "registration", "results"},
     {"analysis", "parts"},
     {
         "architectures",

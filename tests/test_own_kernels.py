@@ -28,7 +28,7 @@ if not ON_JAX:
 
     own = tensorflow_kernels if tensorflow_kernels.available() else None
 needs_kernels = pytest.mark.skipif(
-    own is None, reason="no compiled kernels, or no AMX-BF16 in this CPU"
+    own is None, reason="no compiled kernels, or no AVX-512 in this CPU"
 )
 
 # Class, settings, shape of the inputs: every way that images are cut and read.
@@ -528,12 +528,28 @@ def test_none_where_they_are_switched_off(monkeypatch):
     assert kernels.library() is None
 
 
-def test_a_machine_with_a_compiler_and_the_matrix_unit_has_them():
+def test_vectors_compute_the_same_beside_a_matrix_unit():
+    """Where there is one, all else in this file is about it."""
+    if own is None or "amx_bf16" not in hardware.cpu_flags():
+        pytest.skip("vectors are what is tested above")
+    if os.environ.get(kernels.SWITCH) == "vectors":
+        pytest.skip("this is the run without the matrix unit")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
+    done = subprocess.run(
+        command,
+        env={**os.environ, kernels.SWITCH: "vectors"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_a_machine_with_a_compiler_and_avx512_has_them():
     """Else the installation failed, and nobody would notice."""
     flags = hardware.cpu_flags()
     folder = pathlib.Path(kernels.__file__).parent
-    if "amx_bf16" not in flags or not list(folder.glob("_kernels*.so")):
-        pytest.skip("no AMX-BF16, or keras16 was installed without a compiler")
+    if "avx512f" not in flags or not list(folder.glob("_kernels*.so")):
+        pytest.skip("no AVX-512, or keras16 was installed without a compiler")
     assert own is not None
     assert not backend.module().compiles("float16", float16_kernels=False)
     assert backend.module().compiles("mixed_float16", float16_kernels=False)

@@ -180,9 +180,16 @@ def traced_once(function: Callable[..., Any]) -> Callable[..., Any]:
 
     Tracing is what a first step spends half its time on, and a deep net has a hundred
     layers that do the same to as many channels. Branches on a number that only the
-    run knows take a tenth of a second each.
+    run knows take a tenth of a second each. For XLA there is a graph of its own: it has
+    no part in our kernels.
     """
-    return tf.function(function, autograph=False)
+    plain, for_xla = (tf.function(function, autograph=False) for _ in range(2))
+
+    @functools.wraps(function)
+    def traced(*tensors: Any) -> Any:
+        return (for_xla if tensorflow_kernels.in_xla() else plain)(*tensors)
+
+    return traced
 
 
 def rehearsed(function: Callable[..., Any], *tensors: Any) -> Any:
@@ -234,7 +241,12 @@ def own_kernels(*tensors: Any) -> ModuleType | None:
     return tensorflow_kernels if tensorflow_kernels.take(*tensors) else None
 
 
-def compiles(policy: str, float16_kernels: bool) -> bool:
+def is_compiling() -> bool:
+    """Whether XLA compiles what is traced now."""
+    return has_gpu() or tensorflow_kernels.in_xla()
+
+
+def compiles(policy: str, float16_kernels: bool, multiplies_all: bool = True) -> bool:
     """Whether XLA shall compile the step of a policy.
 
     On a GPU it always does. On a CPU for which oneDNN has float16 kernels, its
@@ -247,10 +259,12 @@ def compiles(policy: str, float16_kernels: bool) -> bool:
     Args:
         policy: Keras' dtype policy.
         float16_kernels: Whether oneDNN has fast ones for all of a step here.
+        multiplies_all: Whether our kernels, where there are some, would do all
+            products of the step.
     """
     if has_gpu():
         return True
-    if policy == "float16" and tensorflow_kernels.available():
+    if policy == "float16" and multiplies_all and tensorflow_kernels.available():
         return False
     return policy in ("float16", "mixed_float16") and not float16_kernels
 

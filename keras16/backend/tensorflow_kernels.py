@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -16,6 +17,9 @@ from keras16 import kernels
 _IMAGES = "Keras16Convolution"
 _BACK = "Keras16ConvolutionOfSlopes"
 _KERNEL = "Keras16KernelGradient"
+_PRODUCTS = "Keras16Products"
+_OF_ROWS = "Keras16ProductsOfRows"
+_OF_COLUMNS = "Keras16ProductsOfColumns"
 _SUMS = "Keras16RowSums"
 _ALONG = "Keras16SumsOfRows"
 _RECTIFIED = "Keras16Rectified"
@@ -58,7 +62,12 @@ def take(*tensors: Any) -> bool:
     """
     if any(tensor.dtype != tf.float16 for tensor in tensors) or not available():
         return False
-    return not control_flow_util.GraphOrParentsInXlaContext(ops.get_default_graph())
+    return not in_xla()
+
+
+def in_xla() -> bool:
+    """Whether XLA will compile the graph that is being traced, or one around it."""
+    return bool(control_flow_util.GraphOrParentsInXlaContext(ops.get_default_graph()))
 
 
 def convolution(
@@ -123,13 +132,43 @@ def transposed(
 
 def product(x: Any, kernel: Any) -> Any:
     """Rows times a matrix, [..., inputs] x [inputs, outputs] in float16."""
-    inputs, outputs = kernel.shape
-    count = tf.size(x, out_type=tf.int32) // max(inputs, 1)
+    inputs, outputs = _lengths(kernel, 0, 2)
+    count = math.prod(_lengths(x, 0, len(x.shape) - 1))
     rows = tf.reshape(x, [count, 1, 1, inputs])
     result = convolution(rows, tf.reshape(kernel, [1, 1, inputs, outputs]))
     result = tf.reshape(result, [*_lengths(x, 0, len(x.shape) - 1), outputs])
-    result.set_shape([*x.shape[:-1], outputs])
+    result.set_shape([*x.shape[:-1], kernel.shape[1]])
     return result
+
+
+def products(x: Any, y: Any) -> Any:
+    """Matrices times matrices, one by one, in float16; each number is rounded once.
+
+    Args:
+        x: [count, rows, inputs] float16.
+        y: [count, inputs, outputs] float16.
+
+    Returns:
+        [count, rows, outputs] float16.
+    """
+    return _of_axes(x, 1, y, 2, _library().keras16_products(x=x, y=y))
+
+
+def _products_of_rows(x: Any, y: Any) -> Any:
+    """[count, rows, outputs] x [count, inputs, outputs] -> [count, rows, inputs]."""
+    return _of_axes(x, 1, y, 1, _library().keras16_products_of_rows(x=x, y=y))
+
+
+def _products_of_columns(x: Any, y: Any) -> Any:
+    """[count, rows, inputs] x [count, rows, outputs] -> [count, inputs, outputs]."""
+    return _of_axes(x, 2, y, 2, _library().keras16_products_of_columns(x=x, y=y))
+
+
+def _of_axes(x: Any, of_x: int, y: Any, of_y: int, found: Any) -> Any:
+    """Products, whose axes are one of x and one of y."""
+    count = y.shape[0] if x.shape[0] is None else x.shape[0]
+    found.set_shape([count, x.shape[of_x], y.shape[of_y]])
+    return found
 
 
 def depthwise(x: Any, kernel: Any, window: Any) -> Any:
@@ -460,6 +499,24 @@ def _gradients_of_kernel(op: Any, upstream: Any) -> list[Any]:
     )
 
 
+# So are these.
+
+
+def _gradients_of_products(op: Any, upstream: Any) -> list[Any]:
+    x, y = op.inputs
+    return [_products_of_rows(upstream, y), _products_of_columns(x, upstream)]
+
+
+def _gradients_of_rows(op: Any, upstream: Any) -> list[Any]:
+    x, y = op.inputs
+    return [products(upstream, y), _products_of_columns(upstream, x)]
+
+
+def _gradients_of_columns(op: Any, upstream: Any) -> list[Any]:
+    x, y = op.inputs
+    return [_products_of_rows(y, upstream), products(x, upstream)]
+
+
 def _gradients_of_sums(op: Any, upstream: Any) -> list[Any]:
     rows, over = op.inputs
     # Never a float of the count: it may be beyond the format.
@@ -484,6 +541,9 @@ _GRADIENTS = {
     _IMAGES: _gradients_of_images,
     _BACK: _gradients_back,
     _KERNEL: _gradients_of_kernel,
+    _PRODUCTS: _gradients_of_products,
+    _OF_ROWS: _gradients_of_rows,
+    _OF_COLUMNS: _gradients_of_columns,
     _SUMS: _gradients_of_sums,
     _ALONG: _gradients_along_rows,
     _RECTIFIED: _gradient_of_relu,

@@ -12,7 +12,8 @@ import numpy as np
 
 from keras16 import backend, hardware
 from keras16.benchmark.result import ITEM_BYTES
-from keras16.layers import _own_kernels
+from keras16.layers import own_kernels
+from keras16.numerics.products import matmul
 
 CHAIN = 8  # products in one call: what it costs to call is shared among them
 SIZES = (128, 256, 512, 1024, 2048, 4096)
@@ -67,7 +68,7 @@ def _chain(dtype: str, size: int, compiled: bool) -> Callable[[], Any]:
 
     def products(x: Any, y: Any) -> Any:
         for _ in range(CHAIN):
-            x = _own_kernels.product(x, y)
+            x = matmul(x, y)
         return ops.max(x)  # of all: no part of the products can be left out
 
     function = backend.module().Function(products, compiled)
@@ -134,8 +135,8 @@ def convolution_seconds(dtype: str, compiled: bool, times: int = 5) -> float:
     upstream = drawn(32, 32, 32, 32)
 
     def net(x: Any, first: Any, second: Any) -> Any:
-        hidden = ops.relu(_own_kernels.convolution(x, first, "same"))
-        return _own_kernels.convolution(hidden, second, "same")
+        hidden = ops.relu(own_kernels.convolution(x, first, "same"))
+        return own_kernels.convolution(hidden, second, "same")
 
     module = backend.module()
     step = module.Function(module.with_gradients(net), compiled)

@@ -10,8 +10,9 @@ from typing import Any
 
 import keras
 
-from keras16 import backend, hardware, losses, metrics, optimizers
+from keras16 import backend, losses, metrics, optimizers
 from keras16.backend import own_floats, wrapped
+from keras16.compilation import compiles
 from keras16.convert import _check, _class_ids
 from keras16.convert._callbacks import outside
 from keras16.convert._report import Conversion
@@ -56,15 +57,18 @@ class SixteenBit:
             UserError: An optimizer, loss or metric has no 16-bit equal.
         """
         with self.own_floats():
+            loss = _mapped(loss, self._loss)
+            if jit_compile == "auto":
+                jit_compile = not run_eagerly and compiles(self, _floatx(self), loss)
             super().compile(  # type: ignore[misc]
                 optimizer=None if optimizer is None else optimizers.get(optimizer),
-                loss=_mapped(loss, self._loss),
+                loss=loss,
                 loss_weights=loss_weights,
                 metrics=_mapped(metrics, self._metric),
                 weighted_metrics=_mapped(weighted_metrics, self._metric),
                 run_eagerly=run_eagerly,
                 steps_per_execution=steps_per_execution,
-                jit_compile=self._compiles(jit_compile, run_eagerly),
+                jit_compile=bool(jit_compile),
                 auto_scale_loss=False,
             )
 
@@ -113,12 +117,6 @@ class SixteenBit:
             )
             _check.warn_of_wide(self, metric.name, function)
         return metric
-
-    def _compiles(self, asked: bool | str, run_eagerly: bool) -> bool:
-        if asked != "auto":
-            return bool(asked)
-        native = hardware.float16_kernels()
-        return not run_eagerly and backend.module().compiles(_floatx(self), native)
 
 
 def _in_own_floats(name: str) -> Callable[..., Any]:

@@ -209,13 +209,13 @@ def _tensorflow_findings(facts: Facts) -> list[Finding]:
             )
         )
     is_asked = facts.environment.get("KERAS16_KERNELS") != "0"
-    wants_own = "amx_bf16" in facts.cpu_flags and not facts.float16_kernels
+    wants_own = "avx512f" in facts.cpu_flags and not facts.float16_kernels
     if wants_own and not facts.own_kernels and not facts.backend_gpus:
         found.append(
             Finding(
                 "slow",
-                "keras16's float16 kernels for this CPU are not there: XLA computes "
-                "convolutions, several times as slowly.",
+                "keras16's float16 kernels for this CPU are not there: XLA compiles "
+                "the steps of precision 16, which are several times as slow.",
                 "Install a C compiler (Debian: gcc), then keras16 again."
                 if is_asked
                 else "Unset KERAS16_KERNELS.",

@@ -1,8 +1,10 @@
 """Kernels in C, compiled when keras16 is installed where a compiler is at hand.
 
-They are for CPUs whose matrix unit multiplies bfloat16 and not float16 (AMX-BF16, Intel
-since 2023). `backend.tensorflow_kernels` loads them; without them all goes on as on a
-CPU that has no float16 kernels.
+They are for CPUs with AVX-512 that have no fast float16 convolutions of oneDNN's, which
+takes AMX-FP16. Convolutions and products are computed in vectors of float32, and where
+a matrix unit multiplies bfloat16 (AMX-BF16, Intel since 2023) in its tiles.
+`backend.tensorflow_kernels` loads them; without them all goes on as on a CPU that has no
+float16 kernels.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ import importlib.machinery
 import os
 import pathlib
 
-SWITCH = "KERAS16_KERNELS"  # "0" in the environment: do as if there were none
+# In the environment. "0": do as if there were none; "vectors": nor a matrix unit.
+SWITCH = "KERAS16_KERNELS"
 
 
 def library() -> pathlib.Path | None:

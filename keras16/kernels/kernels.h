@@ -22,7 +22,11 @@ typedef struct {
     int channels;
 } matrix;
 
-/* Whether this CPU has what the kernels need, and the system lets this process use it. */
+/* Whether this CPU has what the kernels need: AVX-512, with its instructions of bytes,
+ * short vectors and 64-bit integers. */
+int has_vectors(void);
+/* Whether it multiplies tiles of bfloat16, too, and the system lets this process do so;
+ * not where KERAS16_KERNELS is "vectors" in the environment. */
 int has_matrix_unit(void);
 
 /* Each gives 1, or 0 where there was no memory for it. */
@@ -38,6 +42,18 @@ int depthwise_back(const convolution *c, const uint16_t *slopes, const uint16_t 
                    uint16_t *x);
 int depthwise_kernel_gradient(const convolution *c, const uint16_t *x, const uint16_t *slopes,
                               uint16_t *kernel);
+
+/* Pairs of matrices: a is [count, rows, inputs], b [count, inputs, outputs], and their
+ * products c are [count, rows, outputs]. */
+typedef struct {
+    int count, rows, inputs, outputs;
+} factors;
+
+int products(const factors *f, const uint16_t *a, const uint16_t *b, uint16_t *c);
+/* c times b, transposed. */
+int products_of_rows(const factors *f, const uint16_t *c, const uint16_t *b, uint16_t *a);
+/* a, transposed, times c. */
+int products_of_columns(const factors *f, const uint16_t *a, const uint16_t *c, uint16_t *b);
 
 /* Sums over the rows, divided by a whole number; [channels] each. */
 int row_sums(const matrix *m, int64_t over, uint16_t *sums);

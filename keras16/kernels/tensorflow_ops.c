@@ -249,6 +249,58 @@ static void compute_depthwise_kernel(void *unused, void *context) {
     compute(context, of_depthwise_kernel, depthwise_kernel_gradient);
 }
 
+/* ---- products ------------------------------------------------------------------- */
+
+/* A shape and its product. */
+static int read_shape(void *tensor, int64_t *shape, int64_t *size) {
+    int rank = TF_NumDims(tensor);
+    *size = 1;
+    for (int i = 0; i < rank && i < MOST_AXES; i++) *size *= shape[i] = TF_Dim(tensor, i);
+    return rank <= MOST_AXES;
+}
+
+typedef int (*multiplier)(const factors *, const uint16_t *, const uint16_t *, uint16_t *);
+
+/* Of [count, rows, columns] both; a sum is over one axis of each. */
+static void compute_products(void *context, int of_x, int of_y, multiplier run) {
+    enum { X, Y, INPUTS };
+    call c = begin(context, INPUTS);
+    int64_t x[MOST_AXES], y[MOST_AXES], shape[3] = {0}, size;
+    if (!failed(&c) && !(TF_NumDims(c.in[X]) == 3 && TF_NumDims(c.in[Y]) == 3 &&
+                         read_shape(c.in[X], x, &size) && size <= INT32_MAX &&
+                         read_shape(c.in[Y], y, &size) && size <= INT32_MAX &&
+                         x[0] == y[0] && x[of_x] == y[of_y]))
+        fail(&c, INVALID_ARGUMENT, SHAPES);
+    if (!failed(&c)) shape[0] = x[0], shape[1] = x[3 - of_x], shape[2] = y[3 - of_y];
+    void *to = output(&c, 0, shape, 3);
+    size = shape[0] * shape[1] * shape[2];
+    if (to && size && !x[of_x]) {
+        __builtin_memset(to, 0, 2 * (size_t)size); /* sums of nothing */
+    } else if (to && size) {
+        int is_turned = of_y == 2;
+        factors f = {(int)x[0], (int)x[1], (int)(is_turned ? y[1] : x[2]),
+                     (int)(is_turned ? x[2] : y[2])};
+        if (!run(&f, TF_TensorData(c.in[X]), TF_TensorData(c.in[Y]), to))
+            fail(&c, RESOURCE_EXHAUSTED, MEMORY);
+    }
+    end(&c);
+}
+
+static void compute_plain_products(void *unused, void *context) {
+    (void)unused;
+    compute_products(context, 2, 1, products);
+}
+
+static void compute_products_of_rows(void *unused, void *context) {
+    (void)unused;
+    compute_products(context, 2, 2, products_of_rows);
+}
+
+static void compute_products_of_columns(void *unused, void *context) {
+    (void)unused;
+    compute_products(context, 1, 1, products_of_columns);
+}
+
 /* ---- sums over rows ------------------------------------------------------------- */
 
 static int read_matrix(void *tensor, matrix *m) {
@@ -309,14 +361,6 @@ static void compute_extremes_of_rows(void *unused, void *context) {
     if (!failed(&c) && !extremes_of_rows(&m, highest, lowest))
         fail(&c, RESOURCE_EXHAUSTED, MEMORY);
     end(&c);
-}
-
-/* A shape and its product. */
-static int read_shape(void *tensor, int64_t *shape, int64_t *size) {
-    int rank = TF_NumDims(tensor);
-    *size = 1;
-    for (int i = 0; i < rank && i < MOST_AXES; i++) *size *= shape[i] = TF_Dim(tensor, i);
-    return rank <= MOST_AXES;
 }
 
 /* ---- batch normalization ---------------------------------------------------------- */
@@ -554,7 +598,7 @@ static void offer(const char *name, const char *const *inputs, const char *const
 
 __attribute__((constructor)) static void offer_all(void) {
     void *library = dlopen("libtensorflow_framework.so.2", RTLD_LAZY | RTLD_NOLOAD);
-    if (!library || !has_matrix_unit()) return;
+    if (!library || !has_vectors()) return;
 #define FOUND(name, result, arguments) \
     if (!(name = (result(*) arguments)dlsym(library, #name))) return;
     INTERFACE(FOUND)
@@ -570,6 +614,12 @@ __attribute__((constructor)) static void offer_all(void) {
           LIST("x: half"), compute_depthwise_inputs);
     offer("Keras16DepthwiseKernelGradient", LIST("x: half", "slopes: half", "geometry: int64"),
           LIST("kernel: half"), compute_depthwise_kernel);
+    offer("Keras16Products", LIST("x: half", "y: half"), LIST("products: half"),
+          compute_plain_products);
+    offer("Keras16ProductsOfRows", LIST("x: half", "y: half"), LIST("products: half"),
+          compute_products_of_rows);
+    offer("Keras16ProductsOfColumns", LIST("x: half", "y: half"), LIST("products: half"),
+          compute_products_of_columns);
     offer("Keras16RowSums", LIST("x: half", "over: int64"), LIST("sums: half"), compute_sums);
     offer("Keras16SumsOfRows", LIST("x: half", "over: int64"), LIST("sums: half"),
           compute_sums_of_rows);

@@ -14,7 +14,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras16 import backend, hardware
+from keras16 import backend
 from keras16.numerics import bits, broadcasting, once
 
 # What `_without_bias` takes away: the layers look at `use_bias`, or at `bias`.
@@ -22,11 +22,8 @@ NOT_YET = ("use_bias", "bias", "activation")
 
 
 def is_compiled(layer: keras.layers.Layer) -> bool:
-    """Whether a layer is of a pure 16-bit net whose steps XLA compiles here."""
-    dtype = layer.variable_dtype
-    if not bits.is_16_bit(dtype):
-        return False
-    return backend.module().compiles(dtype, hardware.float16_kernels())
+    """Whether a layer is of a pure 16-bit net and XLA compiles what is traced now."""
+    return bits.is_16_bit(layer.variable_dtype) and backend.module().is_compiling()
 
 
 def is_repeated(layer: keras.layers.Layer) -> bool:

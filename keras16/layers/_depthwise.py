@@ -8,7 +8,7 @@ from typing import Any
 from keras import ops
 
 from keras16 import backend
-from keras16.layers import _compiled, _own_kernels
+from keras16.layers import _compiled, own_kernels
 from keras16.numerics import bits, depthwise
 
 
@@ -91,7 +91,7 @@ class Separable:
         if window is None:
             return super().call(inputs)  # type: ignore[misc]
         places = convolved(self, inputs, kernel, window)
-        outputs = _own_kernels.by_pixel(
+        outputs = own_kernels.by_pixel(
             _compiled.both(self, places),
             self.pointwise_kernel,  # type: ignore[attr-defined]
         )

@@ -10,7 +10,7 @@ from keras import ops
 from keras16.layers.dense import EinsumDense
 from keras16.layers.dropout import Dropout
 from keras16.layers.softmax import Softmax, masked
-from keras16.numerics import bits, broadcasting, draws, softmax
+from keras16.numerics import bits, broadcasting, draws, products, softmax
 
 
 class _Weighted:
@@ -25,7 +25,7 @@ class _Weighted:
         if training and self.dropout > 0:  # type: ignore[attr-defined]
             seed = self.seed_generator  # type: ignore[attr-defined]
             weights = draws.dropout(weights, self.dropout, seed=seed)  # type: ignore[attr-defined]
-        return ops.matmul(weights, value), weights
+        return products.matmul(weights, value), weights
 
 
 @keras.saving.register_keras_serializable(package="keras16")
@@ -46,12 +46,12 @@ class Attention(_Weighted, keras.layers.Attention):
 
     def _products(self, query: Any, key: Any) -> Any:
         if self.score_mode == "dot":
-            return ops.matmul(query, ops.swapaxes(key, -2, -1))
+            return products.matmul(query, ops.swapaxes(key, -2, -1))
         pairs = _pairs(query, key)
         if self.scale is not None:
             pairs = broadcasting.multiply(pairs, ops.convert_to_tensor(self.scale))
         ones = ops.ones((query.shape[-1], 1), dtype=pairs.dtype)
-        return ops.squeeze(ops.matmul(ops.tanh(pairs), ones), -1)
+        return ops.squeeze(products.matmul(ops.tanh(pairs), ones), -1)
 
 
 @keras.saving.register_keras_serializable(package="keras16")
@@ -65,7 +65,7 @@ class AdditiveAttention(_Weighted, keras.layers.AdditiveAttention):
         scale = ops.ones((query.shape[-1],), dtype=pairs.dtype)
         if self.use_scale:
             scale = ops.convert_to_tensor(self.scale)
-        return ops.squeeze(ops.matmul(pairs, ops.expand_dims(scale, -1)), -1)
+        return ops.squeeze(products.matmul(pairs, ops.expand_dims(scale, -1)), -1)
 
 
 class _Heads:
@@ -81,6 +81,27 @@ class _Heads:
                 # The twin has other methods and no other state, and Keras has no
                 # argument for the classes of its parts.
                 part.__class__ = twin
+
+    def _mask_of(
+        self, query: Any, value: Any, mask: Any, use_causal_mask: bool = False
+    ) -> Any:
+        """With the causal one, which newer Keras leaves to its fused kernels."""
+        if not use_causal_mask:
+            return mask
+        causal = self._compute_causal_mask(query, value)  # type: ignore[attr-defined]
+        if mask is None:
+            return causal
+        return ops.logical_and(ops.cast(mask, "bool"), causal)
+
+    def _weighted(
+        self, scores: Any, value: Any, mask: Any, training: Any, rate: float
+    ) -> tuple[Any, Any]:
+        """What is attended to, and by which weights."""
+        weights = kept = self._masked_softmax(scores, mask)  # type: ignore[attr-defined]
+        if rate > 0:
+            kept = self._dropout_layer(weights, training=training)  # type: ignore[attr-defined]
+        equation = self._combine_equation  # type: ignore[attr-defined]
+        return products.einsum(equation, kept, value), weights
 
 
 _TWINS: dict[type, type] = {
@@ -98,15 +119,22 @@ class MultiHeadAttention(_Heads, keras.layers.MultiHeadAttention):
     """
 
     def _compute_attention(
-        self, query: Any, *args: Any, return_attention_scores: bool = False, **kw: Any
+        self,
+        query: Any,
+        key: Any,
+        value: Any,
+        attention_mask: Any = None,
+        training: Any = None,
+        return_attention_scores: bool = False,
+        **kw: Any,
     ) -> Any:
-        # With the scores, Keras takes its own path without a softmax in float32.
-        asked = return_attention_scores or bits.is_16_bit(query.dtype)
-        if len(args) > 4:  # query, key, value, mask, training and whether to return
-            args = (*args[:4], args[4] or asked)
-        else:
-            kw["return_attention_scores"] = asked
-        return super()._compute_attention(query, *args, **kw)
+        if not bits.is_16_bit(query.dtype):
+            given = attention_mask, training, return_attention_scores
+            return super()._compute_attention(query, key, value, *given, **kw)
+        scaled = query * ops.cast(self._inverse_sqrt_key_dim, query.dtype)
+        scores = products.einsum(self._dot_product_equation, key, scaled)
+        mask = self._mask_of(query, value, attention_mask, **kw)
+        return self._weighted(scores, value, mask, training, self._dropout)
 
 
 @keras.saving.register_keras_serializable(package="keras16")
@@ -118,13 +146,22 @@ class GroupedQueryAttention(_Heads, keras.layers.GroupQueryAttention):
     Args: as `keras.layers.GroupQueryAttention`; 16 bits have no flash attention.
     """
 
-    def _compute_attention(self, query: Any, *args: Any, **kw: Any) -> Any:
-        asked: bool = self._return_attention_scores  # type: ignore[has-type]
-        self._return_attention_scores = asked or bits.is_16_bit(query.dtype)
-        try:
-            return super()._compute_attention(query, *args, **kw)
-        finally:
-            self._return_attention_scores = asked
+    def _compute_attention(
+        self,
+        query: Any,
+        key: Any,
+        value: Any,
+        attention_mask: Any = None,
+        training: Any = None,
+        **kw: Any,
+    ) -> Any:
+        if not bits.is_16_bit(query.dtype):
+            given = attention_mask, training
+            return super()._compute_attention(query, key, value, *given, **kw)
+        scaled = query * ops.cast(self._inverse_sqrt_head_dim, query.dtype)
+        scores = products.einsum(self._dot_product_equation, scaled, key)
+        mask = self._mask_of(query, value, attention_mask, **kw)
+        return self._weighted(scores, value, mask, training, self.dropout)
 
 
 GroupQueryAttention = GroupedQueryAttention

@@ -16,7 +16,7 @@ from keras import ops
 from keras16.layers._activations import SixteenBitActivations
 from keras16.layers._compiled import ComputedOnce, missing
 from keras16.layers._depthwise import Depthwise, Separable
-from keras16.layers._own_kernels import Convolved, Transposed
+from keras16.layers.own_kernels import Convolved, Transposed
 
 
 @keras.saving.register_keras_serializable(package="keras16")

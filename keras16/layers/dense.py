@@ -9,8 +9,8 @@ from keras import ops
 
 from keras16.layers._activations import SixteenBitActivations, sixteen_bit
 from keras16.layers._compiled import ComputedOnce
-from keras16.layers._own_kernels import Multiplied
-from keras16.numerics import bits, broadcasting
+from keras16.layers.own_kernels import Multiplied
+from keras16.numerics import bits, broadcasting, products
 
 
 @keras.saving.register_keras_serializable(package="keras16")
@@ -34,7 +34,7 @@ class EinsumDense(ComputedOnce, SixteenBitActivations, keras.layers.EinsumDense)
     def call(self, inputs: Any, training: Any = None) -> Any:
         if not bits.is_16_bit(self.compute_dtype) or self.bias is None:
             return super().call(inputs, training=training)
-        x = ops.einsum(self.equation, inputs, self.kernel)
+        x = products.einsum(self.equation, inputs, self.kernel)
         x = broadcasting.add(x, ops.convert_to_tensor(self.bias))
         return x if self.activation is None else self.activation(x)
 

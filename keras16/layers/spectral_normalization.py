@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras16.numerics import bits, extremes, normalization
+from keras16.numerics import bits, extremes, normalization, products
 
 
 @keras.saving.register_keras_serializable(package="keras16")
@@ -29,10 +29,10 @@ class SpectralNormalization(keras.layers.SpectralNormalization):
         weights = ops.stop_gradient(weights * scale)
         right = bits.read(self.vector_u)
         for _ in range(self.power_iterations):
-            left = _unit(ops.matmul(weights, ops.transpose(right)))
-            right = _unit(ops.matmul(ops.transpose(left), weights))
-        stretched = ops.matmul(ops.transpose(left), weights)
-        sigma = ops.matmul(stretched, ops.transpose(right))
+            left = _unit(products.matmul(weights, ops.transpose(right)))
+            right = _unit(products.matmul(ops.transpose(left), weights))
+        stretched = products.matmul(ops.transpose(left), weights)
+        sigma = products.matmul(stretched, ops.transpose(right))
         normalized = ops.reshape(weights / sigma, self.kernel_shape)
         return right, normalized
 

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from keras16.errors import NoSixteenBits, UserError
-from keras16.numerics import bits
+from keras16.numerics import bits, products
 
 
 @keras.saving.register_keras_serializable(package="keras16")
@@ -56,7 +56,9 @@ def bilinear(x: Any, axis: int, factor: int) -> Any:
     weights = bits.host_cast(_weights(length, length * factor), bits.name_of(x))
     # [..., axis, ...] -> [..., axis]: the product wants it last.
     moved = ops.swapaxes(x, axis, -1)
-    return ops.swapaxes(ops.matmul(moved, ops.convert_to_tensor(weights)), axis, -1)
+    return ops.swapaxes(
+        products.matmul(moved, ops.convert_to_tensor(weights)), axis, -1
+    )
 
 
 def _weights(length: int, longer: int) -> np.ndarray:

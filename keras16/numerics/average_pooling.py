@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras16 import backend
 from keras16.numerics import bits, depthwise, once
 from keras16.numerics.depthwise import Window
 
@@ -32,7 +33,7 @@ def average_pool(x: Any, window: Window, compiled: bool) -> Any:
 
     @ops.custom_gradient
     def pooled(x: Any) -> Any:
-        outputs = _by_places(x, window) if compiled else _by_kernel(x, window)
+        outputs = _means(x, window, compiled)
         channels = x.shape[-1]
 
         def backward(*upstream: Any) -> Any:
@@ -48,17 +49,15 @@ def average_pool(x: Any, window: Window, compiled: bool) -> Any:
     return pooled(x)
 
 
-def _by_kernel(x: Any, window: Window) -> Any:
-    return ops.average_pool(
-        x, window.size, window.strides, window.padding, data_format="channels_last"
-    )
-
-
-def _by_places(x: Any, window: Window) -> Any:
+def _means(x: Any, window: Window, compiled: bool) -> Any:
     """Sums over the places of the window, so small that no sum overflows."""
+    if not compiled and backend.module().own_kernels(x) is None:
+        return ops.average_pool(
+            x, window.size, window.strides, window.padding, data_format="channels_last"
+        )
     exponent = _exponent(math.prod(window.size)) + 1
     kernel = _constant(x, window, x.shape[-1], 2.0**-exponent)
-    sums = depthwise.by_places(x, kernel, window)
+    sums = depthwise.convolution(compiled)(x, kernel, window)
     counts = _counts(window)
     return sums * ops.convert_to_tensor(
         bits.host_cast(2.0**exponent / counts, bits.name_of(x))

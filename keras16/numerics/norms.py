@@ -7,7 +7,7 @@ from typing import Any
 
 from keras import ops
 
-from keras16.numerics import bits, reductions, softfloat
+from keras16.numerics import bits, products, reductions, softfloat
 from keras16.numerics.softfloat import SoftFloat
 
 
@@ -50,7 +50,7 @@ def _squares_of_blocks(x: Any) -> Any:
     missing = -x.shape[0] % reductions.BLOCK
     x = ops.concatenate([x, ops.zeros((missing,), dtype=x.dtype)])
     rows = ops.reshape(x, (-1, 1, reductions.BLOCK))
-    return ops.reshape(ops.matmul(rows, ops.transpose(rows, (0, 2, 1))), (-1,))
+    return ops.reshape(products.matmul(rows, ops.transpose(rows, (0, 2, 1))), (-1,))
 
 
 def _scale_to(peak: Any, exponent: int) -> tuple[Any, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras16.numerics import bits, reductions, regression, scaled
+from keras16.numerics import bits, products, reductions, regression, scaled
 from keras16.numerics.scaled import Scaled
 from keras16.regularizers.norms import penalized
 
@@ -38,11 +38,11 @@ class OrthogonalRegularizer(keras.regularizers.OrthogonalRegularizer):
         flat = scaled.value(units)
         count = rows.x.shape[0]
         others = 1 - ops.eye(count, dtype=flat.dtype)
-        cosines = ops.matmul(flat, ops.transpose(flat)) * others
+        cosines = products.matmul(flat, ops.transpose(flat)) * others
         share = self.factor / (count * (count - 1.0)) if count > 1 else 0.0
         value = scaled.total(scaled.of(ops.abs(cosines))) * share
         # The derivative by the unit vectors, then by the rows: across each.
-        pull = ops.matmul(ops.sign(cosines), flat)
+        pull = products.matmul(ops.sign(cosines), flat)
         along = reductions.last_axis_sum(pull * flat)
         slope = scaled.of(pull - along * flat) / length * (2 * share)
         return value, slope

@@ -1,0 +1,618 @@
+/* Convolutions and products of float16 on CPUs with vectors of float32 alone.
+ *
+ * What a unit of work reads is converted to float32 once, into memory that stays in the
+ * second-level cache; products are exact there, sums are float32's, and what is written
+ * is rounded to float16 once. Lanes of a vector are channels: of the results for values
+ * and gradients of inputs, of the inputs for gradients of kernels.
+ *
+ * In that memory all pixels of 16 channels lie side by side, a line's apart by the
+ * stride, so that neighbours in a line of results read neighbours: whatever the stride,
+ * the inner loop has constant distances. A gradient's stride leaves holes between what
+ * it reads; results are gone through in as many classes, each of which sees some taps of
+ * the window and no holes. Taps outside of an image's lines are left out, those beside
+ * its columns find zeros.
+ */
+#include "convolutions.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "threads.h"
+
+enum {
+    SCRATCH_BYTES = 384 * 1024, /* of a unit of work */
+    KERNEL_BYTES = 256 * 1024,  /* of a kernel that is gone through for all its pixels */
+    ENOUGH_TASKS = 8,           /* before work is no longer cut for it */
+    SMALLEST_UNIT = 32,         /* pixels, likewise */
+    SQUARE = LANES * LANES,
+    MOST_PIXELS = 16,       /* of one vector of results, computed side by side */
+    MOST_OF_TWO = 12,       /* of two of them */
+    MOST_OF_FOUR = 6,
+    ROWS = 3, SLOPES = 8,   /* likewise, of the gradient of a kernel: vectors and lanes */
+    PARTIAL_BYTES = 4 << 20,/* of all partial sums of a kernel's gradient */
+    PARTIALS = 16,
+    /* Picoseconds of a vector of products, and of one that is laid out. */
+    OF_PRODUCT = 150,
+    OF_VECTOR = 500,
+};
+
+
+/* ---- geometry ------------------------------------------------------------------- */
+
+/* Along one axis: result number r + holes * j reads, by tap t, number
+ * (r + t * tap - before) / holes + stride * j, where that is whole. Stride or holes is 1. */
+typedef struct {
+    int given, out;
+    int window, tap, stride, holes, before;
+    int nearest, farthest; /* of what is read, relative to stride * j */
+    int count, size;       /* of j: all, and of a unit of work */
+} axis;
+
+static void measure(axis *a) {
+    a->nearest = -floor_of(a->before, a->holes);
+    a->farthest = floor_of(a->holes - 1 + (a->window - 1) * a->tap - a->before, a->holes);
+    a->farthest = at_least(a->farthest, a->nearest);
+    a->count = a->size = parts_of(a->out, a->holes);
+}
+
+/* What a tap of a class of results reads, relative to the nearest; -1 for nothing. */
+static int read_by(const axis *a, int class, int tap) {
+    int where = class + tap * a->tap - a->before;
+    return where - floor_of(where, a->holes) * a->holes
+               ? -1
+               : floor_of(where, a->holes) - a->nearest;
+}
+
+/* Numbers that a unit reads. */
+static int length_of(const axis *a) {
+    return (a->size - 1) * a->stride + a->farthest - a->nearest + 1;
+}
+
+/* One direction of a convolution. */
+typedef struct {
+    int images, channels, out_channels;
+    axis y, x;
+    int of_unit;                /* images */
+    int lines, columns, phases; /* in memory: a phase of a line has so many columns */
+} plan;
+
+static int64_t units_of(const plan *p) {
+    return (int64_t)parts_of(p->images, p->of_unit) * parts_of(p->y.count, p->y.size) *
+           parts_of(p->x.count, p->x.size);
+}
+
+static size_t pixels_read(const plan *p) { return (size_t)p->lines * p->phases * p->columns; }
+
+static void lay_down(plan *p) {
+    p->lines = length_of(&p->y);
+    p->phases = p->x.stride;
+    p->columns = parts_of(length_of(&p->x), p->phases);
+}
+
+/* Cuts the work; nothing depends on the number of cores. */
+static void divide(plan *p, size_t bytes_read, size_t bytes_written, int tasks) {
+    measure(&p->y), measure(&p->x);
+    p->of_unit = 1;
+    size_t size;
+    for (;;) {
+        lay_down(p);
+        int pixels = p->y.size * p->x.size;
+        size = bytes_read * pixels_read(p) +
+               bytes_written * (size_t)pixels * (size_t)(p->y.holes * p->x.holes);
+        int too_few = units_of(p) * tasks < ENOUGH_TASKS && pixels > SMALLEST_UNIT;
+        if ((size <= SCRATCH_BYTES && !too_few) || pixels == 1) break;
+        /* Lines first: columns lie side by side. */
+        axis *cut = p->y.size > 1 ? &p->y : &p->x;
+        cut->size = parts_of(cut->size, 2);
+    }
+    int whole = p->y.size == p->y.count && p->x.size == p->x.count;
+    if (whole && size)
+        p->of_unit = at_least(1, at_most((int)(SCRATCH_BYTES / size),
+                                         p->images * tasks / ENOUGH_TASKS));
+}
+
+/* Where a unit begins, by its j. */
+typedef struct {
+    int image, images, line, lines, column, columns;
+} unit;
+
+static unit unit_at(const plan *p, int64_t number) {
+    int across = parts_of(p->x.count, p->x.size), down = parts_of(p->y.count, p->y.size);
+    unit u = {
+        .image = (int)(number / ((int64_t)across * down)) * p->of_unit,
+        .line = (int)(number / across % down) * p->y.size,
+        .column = (int)(number % across) * p->x.size,
+    };
+    u.images = at_most(p->of_unit, p->images - u.image);
+    u.lines = at_most(p->y.size, p->y.count - u.line);
+    u.columns = at_most(p->x.size, p->x.count - u.column);
+    return u;
+}
+
+/* What a unit reads of some blocks of channels: [image, block, line, phase, column, 16]. */
+static void lay_out(const plan *p, unit u, const half *x, int first_block, int count, float *to) {
+    int top = p->y.nearest + u.line * p->y.stride, left = p->x.nearest + u.column * p->x.stride;
+    int from = at_least(left, 0), until = at_most(left + p->columns * p->phases, p->x.given);
+    for (int image = 0; image < u.images; image++)
+        for (int b = 0; b < count; b++) {
+            int first = (first_block + b) * LANES;
+            __mmask16 lanes = lanes_at(p->channels, first);
+            for (int line = 0; line < p->lines; line++, to += p->phases * p->columns * LANES) {
+                int y = top + line;
+                if (y < 0 || y >= p->y.given) continue; /* never read */
+                size_t row = ((size_t)(u.image + image) * p->y.given + y) * p->x.given;
+                for (int phase = 0; phase < p->phases; phase++) {
+                    float *at = to + (size_t)phase * p->columns * LANES;
+                    for (int i = 0, c = left + phase; i < p->columns;
+                         i++, c += p->phases, at += LANES)
+                        _mm512_storeu_ps(
+                            at, c >= from && c < until
+                                    ? loaded(x + (row + c) * p->channels + first, lanes)
+                                    : _mm512_setzero_ps());
+                }
+            }
+        }
+}
+
+/* ---- values and gradients of inputs ----------------------------------------------- */
+
+/* A kernel in float32: [block of results, block of inputs, tap, input, result]. */
+typedef struct {
+    const half *kernel;
+    int taps, inputs, outputs;  /* channels */
+    size_t of_input, of_output; /* from one channel to the next, in numbers */
+    int turned;                 /* the last tap first */
+    float *packed;
+} packing;
+
+static void pack_block(void *context, int block) {
+    const packing *k = context;
+    int input_blocks = blocks(k->inputs), outputs = at_most(LANES, k->outputs - block * LANES);
+    float *to = k->packed + (size_t)block * input_blocks * k->taps * SQUARE;
+    for (int b = 0; b < input_blocks; b++)
+        for (int tap = 0; tap < k->taps; tap++, to += SQUARE) {
+            size_t from = (size_t)(k->turned ? k->taps - 1 - tap : tap) * k->inputs * k->outputs;
+            __m512 rows[LANES];
+            read_square(k->kernel + from + (size_t)b * LANES * k->of_input +
+                            (size_t)block * LANES * k->of_output,
+                        k->of_input, k->of_output, at_most(LANES, k->inputs - b * LANES),
+                        outputs, rows);
+            for (int i = 0; i < LANES; i++) _mm512_storeu_ps(to + i * LANES, rows[i]);
+        }
+}
+
+/* A tap of a line of results: where it reads and what it multiplies with, in floats. */
+typedef struct {
+    size_t read, kernel;
+} tap;
+
+/* Some pixels of a line by some vectors of results. */
+typedef struct {
+    const tap *taps;
+    int count;
+    int blocks, channels;       /* of what is read; of its last block */
+    size_t of_block, of_kernel; /* floats from one block to the next */
+    size_t of_vector;           /* of a kernel, from one vector of results to the next */
+    int adds, is_last;          /* to the sums so far; whether they are rounded now */
+    float *sums;
+    half *y;
+    size_t of_pixel; /* results from one pixel to the next */
+    int out_channels;
+} pixels;
+
+#define UNROLLED _Pragma("GCC unroll 16")
+
+static inline __attribute__((always_inline)) void add_products(const pixels *of, const float *x,
+                                                               const float *kernel, int count,
+                                                               int vectors) {
+    __m512 sums[MOST_PIXELS][4];
+    UNROLLED for (int i = 0; i < count; i++)
+        UNROLLED for (int v = 0; v < vectors; v++)
+            sums[i][v] = of->adds ? _mm512_loadu_ps(of->sums + (i * vectors + v) * LANES)
+                                  : _mm512_setzero_ps();
+    for (int b = 0; b < of->blocks; b++) {
+        int channels = b == of->blocks - 1 ? of->channels : LANES;
+        for (int t = 0; t < of->count; t++) {
+            const float *read = x + b * of->of_block + of->taps[t].read;
+            const float *by = kernel + b * of->of_kernel + of->taps[t].kernel;
+            for (int c = 0; c < channels; c++, by += LANES) {
+                __m512 factors[4];
+                UNROLLED for (int v = 0; v < vectors; v++)
+                    factors[v] = _mm512_loadu_ps(by + v * of->of_vector);
+                UNROLLED for (int i = 0; i < count; i++) {
+                    __m512 number = _mm512_set1_ps(read[i * LANES + c]);
+                    UNROLLED for (int v = 0; v < vectors; v++)
+                        sums[i][v] = _mm512_fmadd_ps(number, factors[v], sums[i][v]);
+                }
+            }
+        }
+    }
+    UNROLLED for (int i = 0; i < count; i++)
+        UNROLLED for (int v = 0; v < vectors; v++) {
+            if (of->is_last)
+                put(of->y + i * of->of_pixel + v * LANES, lanes_at(of->out_channels, v * LANES),
+                    sums[i][v]);
+            else
+                _mm512_storeu_ps(of->sums + (i * vectors + v) * LANES, sums[i][v]);
+        }
+}
+
+typedef void (*adder)(const pixels *, const float *, const float *);
+
+#define ADDER(VECTORS, COUNT)                                                               \
+    static void add_##VECTORS##_##COUNT(const pixels *of, const float *x, const float *by) { \
+        add_products(of, x, by, COUNT, VECTORS);                                            \
+    }
+#define UP_TO_6(F, V) F(V, 1) F(V, 2) F(V, 3) F(V, 4) F(V, 5) F(V, 6)
+#define UP_TO_12(F, V) UP_TO_6(F, V) F(V, 7) F(V, 8) F(V, 9) F(V, 10) F(V, 11) F(V, 12)
+#define UP_TO_16(F, V) UP_TO_12(F, V) F(V, 13) F(V, 14) F(V, 15) F(V, 16)
+#define NAMED(V, COUNT) add_##V##_##COUNT,
+
+UP_TO_16(ADDER, 1)
+UP_TO_12(ADDER, 2)
+UP_TO_6(ADDER, 4)
+
+static const adder OF_ONE[] = {NULL, UP_TO_16(NAMED, 1)};
+static const adder OF_TWO[] = {NULL, UP_TO_12(NAMED, 2)};
+static const adder OF_FOUR[] = {NULL, UP_TO_6(NAMED, 4)};
+
+/* How many vectors of results, and pixels, are computed side by side. */
+typedef struct {
+    int vectors, count;
+    const adder *adders;
+} side;
+
+static side side_of(int vectors, int columns) {
+    /* Where lines are short, more vectors keep both units for products busy. */
+    side s = {1, MOST_PIXELS, OF_ONE};
+    if (vectors >= 4 && columns <= MOST_OF_FOUR)
+        s = (side){4, MOST_OF_FOUR, OF_FOUR};
+    else if (vectors >= 2)
+        s = (side){2, MOST_OF_TWO, OF_TWO};
+    s.count = parts_of(columns, parts_of(columns, s.count));
+    return s;
+}
+
+typedef struct {
+    const plan *p;
+    const half *x;
+    const float *packed;
+    half *y;
+    int tasks; /* parts of the results' channels of a unit */
+} forward_work;
+
+/* The taps that a line of results sees, of one class of its columns. */
+static int taps_of(const plan *p, int row_class, int column_class, int line, tap *taps) {
+    int count = 0;
+    size_t of_line = (size_t)p->phases * p->columns * LANES;
+    for (int i = 0; i < p->y.window; i++) {
+        int row = read_by(&p->y, row_class, i);
+        int y = row + p->y.nearest + line * p->y.stride;
+        if (row < 0 || y < 0 || y >= p->y.given) continue;
+        for (int j = 0; j < p->x.window; j++) {
+            int column = read_by(&p->x, column_class, j);
+            if (column < 0) continue;
+            size_t from = (size_t)(column % p->phases) * p->columns + column / p->phases;
+            taps[count++] = (tap){row * of_line + from * LANES,
+                                  (size_t)(i * p->x.window + j) * SQUARE};
+        }
+    }
+    return count;
+}
+
+/* All results of a unit for some vectors of channels. */
+static void add_vectors(const forward_work *w, unit u, const float *read, float *sums,
+                        tap *taps, int vector, int vectors) {
+    const plan *p = w->p;
+    int input_blocks = blocks(p->channels), window = p->y.window * p->x.window;
+    size_t of_line = (size_t)p->phases * p->columns * LANES, of_block = of_line * p->lines;
+    size_t of_kernel = (size_t)window * SQUARE;
+    side s = side_of(vectors, u.columns);
+    /* A part of the kernel that stays in the cache is gone through for all pixels. */
+    int at_once = at_least(1, (int)(KERNEL_BYTES / (of_kernel * sizeof(float) * s.vectors)));
+    for (int b = 0; b < input_blocks; b += at_once) {
+        int some = at_most(at_once, input_blocks - b);
+        pixels of = {
+            .blocks = some, .of_block = of_block, .of_kernel = of_kernel,
+            .channels = at_most(LANES, p->channels - (b + some - 1) * LANES),
+            .of_vector = of_kernel * input_blocks, .taps = taps,
+            .adds = b > 0, .is_last = b + some == input_blocks,
+            .of_pixel = (size_t)p->x.holes * p->out_channels,
+            .out_channels = p->out_channels - vector * LANES, .sums = sums,
+        };
+        const float *kernel = w->packed + vector * of.of_vector + b * of_kernel;
+        for (int row = 0; row < p->y.holes; row++)
+            for (int column = 0; column < p->x.holes; column++)
+                for (int line = 0; line < u.lines; line++) {
+                    int y = row + p->y.holes * (u.line + line);
+                    if (y >= p->y.out) continue;
+                    of.count = taps_of(p, row, column, u.line + line, taps);
+                    int here = parts_of(p->x.out - column - p->x.holes * u.column, p->x.holes);
+                    here = at_most(u.columns, here);
+                    for (int image = 0; image < u.images; image++) {
+                        const float *at = read + (size_t)image * input_blocks * of_block +
+                                          b * of_block + line * p->y.stride * of_line;
+                        size_t to = (size_t)(u.image + image) * p->y.out + y;
+                        to = to * p->x.out + column + (size_t)p->x.holes * u.column;
+                        for (int j = 0; j < here; j += s.count) {
+                            int count = at_most(s.count, here - j);
+                            of.y = w->y + (to + (size_t)p->x.holes * j) * p->out_channels +
+                                   vector * LANES;
+                            s.adders[count](&of, at + (size_t)j * LANES, kernel);
+                            of.sums += (size_t)count * s.vectors * LANES;
+                        }
+                    }
+                }
+    }
+}
+
+static void forward_task(void *context, int task) {
+    const forward_work *w = context;
+    const plan *p = w->p;
+    unit u = unit_at(p, task / w->tasks);
+    int part = task % w->tasks, all = blocks(p->out_channels), input_blocks = blocks(p->channels);
+    size_t results = (size_t)u.images * u.lines * u.columns * p->y.holes * p->x.holes;
+    float *read = thread_memory(
+        0, sizeof(float) * LANES * u.images * input_blocks * pixels_read(p));
+    float *sums = thread_memory(1, sizeof(float) * LANES * 4 * results);
+    tap *taps = thread_memory(2, sizeof(tap) * p->y.window * p->x.window);
+    if (!read || !sums || !taps) return out_of_memory();
+    lay_out(p, u, w->x, 0, input_blocks, read);
+    int until = all * (part + 1) / w->tasks;
+    for (int vector = all * part / w->tasks; vector < until;) {
+        int side = side_of(until - vector, u.columns).vectors;
+        add_vectors(w, u, read, sums, taps, vector, side);
+        vector += side;
+    }
+}
+
+static int run_forward(plan p, const half *x, packing k, half *y) {
+    int input_blocks = blocks(p.channels), output_blocks = blocks(p.out_channels);
+    size_t vectors = (size_t)output_blocks * input_blocks * k.taps * LANES;
+    k.packed = aligned_alloc(64, sizeof(float) * LANES * at_least(1, (int)vectors));
+    if (!k.packed) return 0;
+    int most = parts_of(output_blocks, 4);
+    divide(&p, sizeof(float) * LANES * (size_t)input_blocks, 0, most);
+    int64_t units = units_of(&p);
+    forward_work w = {&p, x, k.packed, y,
+                      at_most(most, (int)parts_of(ENOUGH_TASKS, at_least(1, (int)units)))};
+    double products = (double)output_blocks * p.channels * k.taps * p.images * p.y.out *
+                      p.x.out / (p.y.holes * p.x.holes);
+    int done = run_in_parallel(output_blocks, 1e-3 * OF_VECTOR * vectors, pack_block, &k) &&
+               run_in_parallel((int)units * w.tasks, 1e-3 * OF_PRODUCT * products,
+                               forward_task, &w);
+    free(k.packed);
+    return done;
+}
+
+/* The convolution itself. */
+static plan plan_of(const convolution *c) {
+    plan p = {
+        .images = c->images,
+        .channels = c->channels,
+        .out_channels = c->out_channels,
+        .y = {.given = c->height, .out = c->out_height, .window = c->window_height,
+              .tap = c->tap_rows, .stride = c->stride_rows, .holes = 1, .before = c->top},
+        .x = {.given = c->width, .out = c->out_width, .window = c->window_width,
+              .tap = c->tap_columns, .stride = c->stride_columns, .holes = 1,
+              .before = c->left},
+    };
+    /* Pixel by pixel there is one long line. */
+    int64_t all = (int64_t)c->images * c->height * c->width;
+    if (c->window_height * c->window_width * c->stride_rows * c->stride_columns == 1 &&
+        !c->top && !c->left && c->out_height == c->height && c->out_width == c->width &&
+        all <= INT32_MAX / 2) {
+        p.images = p.y.given = p.y.out = 1;
+        p.x.given = p.x.out = (int)all;
+    }
+    return p;
+}
+
+/* An axis of its transpose: what was written is read, its kernel turned around. */
+static axis turned(axis a) {
+    return (axis){.given = a.out, .out = a.given, .window = a.window, .tap = a.tap,
+                  .stride = 1, .holes = a.stride,
+                  .before = (a.window - 1) * a.tap - a.before};
+}
+
+int vector_convolve(const convolution *c, const half *x, const half *kernel, half *y) {
+    packing k = {kernel, c->window_height * c->window_width, c->channels, c->out_channels,
+                 (size_t)c->out_channels, 1, 0, NULL};
+    return run_forward(plan_of(c), x, k, y);
+}
+
+int vector_convolve_back(const convolution *c, const half *slopes, const half *kernel, half *x) {
+    plan p = plan_of(c);
+    p.y = turned(p.y), p.x = turned(p.x);
+    p.channels = c->out_channels, p.out_channels = c->channels;
+    packing k = {kernel, c->window_height * c->window_width, c->out_channels, c->channels,
+                 1, (size_t)c->out_channels, 1, NULL};
+    return run_forward(p, slopes, k, x);
+}
+
+/* ---- gradients of kernels ---------------------------------------------------------- */
+
+typedef struct {
+    const plan *p;
+    const half *inputs, *slopes;
+    int partials, parts_of_channels; /* tasks: partial sums by ranges of channels */
+    float *sums; /* [partials, input block, output block, taps, 16 results, 16 inputs] */
+    half *kernel;
+} kernel_work;
+
+/* The slopes of a unit, [block of channels, image, line, column, 16]. */
+static void lay_slopes(const kernel_work *w, unit u, float *to) {
+    const plan *p = w->p;
+    for (int o = 0; o < blocks(p->out_channels); o++) {
+        __mmask16 lanes = lanes_at(p->out_channels, o * LANES);
+        for (int image = 0; image < u.images; image++)
+            for (int line = 0; line < u.lines; line++) {
+                size_t at = (size_t)(u.image + image) * p->y.out + u.line + line;
+                const half *from = w->slopes +
+                                   (at * p->x.out + u.column) * p->out_channels + o * LANES;
+                for (int j = 0; j < u.columns; j++, from += p->out_channels, to += LANES)
+                    _mm512_storeu_ps(to, loaded(from, lanes));
+            }
+    }
+}
+
+/* Some rows of a gradient, those of a tap and a block of inputs each, by half a block of
+ * results. */
+typedef struct {
+    size_t read[ROWS]; /* floats from where a line of results reads its first pixel */
+    float *sums[ROWS];
+} rows;
+
+/* Of a unit: lines that the taps of these rows find in the images. */
+typedef struct {
+    int images, from, until, columns;
+    size_t of_image, of_line;   /* of what is read, in floats */
+    size_t slopes_of_image;
+} lines;
+
+static inline __attribute__((always_inline)) void add_slopes(const lines *l, const float *x,
+                                                             const float *slopes,
+                                                             const rows *of, int count) {
+    __m512 sums[ROWS][SLOPES];
+    UNROLLED for (int r = 0; r < count; r++)
+        UNROLLED for (int i = 0; i < SLOPES; i++) sums[r][i] = _mm512_setzero_ps();
+    for (int image = 0; image < l->images; image++)
+        for (int line = l->from; line < l->until; line++) {
+            const float *at = x + image * l->of_image + line * l->of_line;
+            const float *by = slopes + image * l->slopes_of_image +
+                              (size_t)line * l->columns * LANES;
+            for (int j = 0; j < l->columns; j++, at += LANES, by += LANES) {
+                __m512 numbers[ROWS];
+                UNROLLED for (int r = 0; r < count; r++)
+                    numbers[r] = _mm512_loadu_ps(at + of->read[r]);
+                UNROLLED for (int i = 0; i < SLOPES; i++) {
+                    __m512 slope = _mm512_set1_ps(by[i]);
+                    UNROLLED for (int r = 0; r < count; r++)
+                        sums[r][i] = _mm512_fmadd_ps(slope, numbers[r], sums[r][i]);
+                }
+            }
+        }
+    UNROLLED for (int r = 0; r < count; r++)
+        UNROLLED for (int i = 0; i < SLOPES; i++) {
+            float *to = of->sums[r] + i * LANES;
+            _mm512_storeu_ps(to, _mm512_add_ps(_mm512_loadu_ps(to), sums[r][i]));
+        }
+}
+
+static void add_rows(const lines *l, const float *x, const float *slopes, const rows *of,
+                     int count) {
+    if (count == 3) add_slopes(l, x, slopes, of, 3);
+    if (count == 2) add_slopes(l, x, slopes, of, 2);
+    if (count == 1) add_slopes(l, x, slopes, of, 1);
+}
+
+/* A unit's part of the sums of some blocks of inputs, [block, output block, taps, 256]. */
+static void add_unit(const kernel_work *w, unit u, int count, const float *read,
+                     const float *slopes, float *sums) {
+    const plan *p = w->p;
+    int output_blocks = blocks(p->out_channels), taps = p->y.window * p->x.window;
+    size_t of_line = (size_t)p->phases * p->columns * LANES, of_block = of_line * p->lines;
+    lines l = {
+        .images = u.images, .columns = u.columns, .of_image = of_block * count,
+        .of_line = of_line * p->y.stride,
+        .slopes_of_image = (size_t)u.lines * u.columns * LANES,
+    };
+    for (int o = 0; o < output_blocks; o++)
+        for (int i = 0; i < p->y.window; i++) {
+            int row = read_by(&p->y, 0, i), y = row + p->y.nearest + u.line * p->y.stride;
+            l.from = y < 0 ? parts_of(-y, p->y.stride) : 0;
+            l.until = y < p->y.given ? at_most(u.lines, parts_of(p->y.given - y, p->y.stride)) : 0;
+            if (l.from >= l.until) continue;
+            for (int first = 0; first < count * p->x.window; first += ROWS) {
+                int side = at_most(ROWS, count * p->x.window - first);
+                rows of;
+                for (int r = 0; r < side; r++) {
+                    int b = (first + r) / p->x.window, j = (first + r) % p->x.window;
+                    int column = read_by(&p->x, 0, j);
+                    of.read[r] = b * of_block + row * of_line +
+                                 ((size_t)(column % p->phases) * p->columns +
+                                  column / p->phases) * LANES;
+                    of.sums[r] = sums + (((size_t)b * output_blocks + o) * taps +
+                                         i * p->x.window + j) * SQUARE;
+                }
+                const float *by = slopes + o * u.images * l.slopes_of_image;
+                for (int i = 0; i < LANES; i += SLOPES) {
+                    if (o * LANES + i >= p->out_channels) break;
+                    add_rows(&l, read, by + i, &of, side);
+                    for (int r = 0; r < side; r++) of.sums[r] += SLOPES * LANES;
+                }
+            }
+        }
+}
+
+static void kernel_task(void *context, int task) {
+    const kernel_work *w = context;
+    const plan *p = w->p;
+    int partial = task / w->parts_of_channels, part = task % w->parts_of_channels;
+    int input_blocks = blocks(p->channels), output_blocks = blocks(p->out_channels);
+    int first = input_blocks * part / w->parts_of_channels;
+    int count = input_blocks * (part + 1) / w->parts_of_channels - first;
+    size_t pixels = (size_t)p->of_unit * p->y.size * p->x.size;
+    float *read = thread_memory(0, sizeof(float) * LANES * p->of_unit * count * pixels_read(p));
+    float *slopes = thread_memory(1, sizeof(float) * LANES * output_blocks * pixels);
+    if (!read || !slopes) return out_of_memory();
+    size_t of_block = (size_t)output_blocks * p->y.window * p->x.window * SQUARE;
+    float *sums = w->sums + ((size_t)partial * input_blocks + first) * of_block;
+    memset(sums, 0, sizeof(float) * of_block * count);
+    int64_t units = units_of(p), until = units * (partial + 1) / w->partials;
+    for (int64_t at = units * partial / w->partials; at < until; at++) {
+        unit u = unit_at(p, at);
+        lay_out(p, u, w->inputs, first, count, read);
+        lay_slopes(w, u, slopes);
+        add_unit(w, u, count, read, slopes, sums);
+    }
+}
+
+/* The partial sums of a block of input channels, added and rounded. */
+static void round_block(void *context, int b) {
+    const kernel_work *w = context;
+    const plan *p = w->p;
+    int taps = p->y.window * p->x.window, output_blocks = blocks(p->out_channels);
+    size_t all = (size_t)blocks(p->channels) * output_blocks * taps * SQUARE;
+    const float *sums = w->sums + (size_t)b * output_blocks * taps * SQUARE;
+    for (int o = 0; o < output_blocks; o++)
+        for (int k = 0; k < taps; k++, sums += SQUARE) {
+            __m512 square[LANES];
+            for (int i = 0; i < LANES; i++) {
+                square[i] = _mm512_loadu_ps(sums + i * LANES);
+                for (int partial = 1; partial < w->partials; partial++)
+                    square[i] = _mm512_add_ps(
+                        square[i], _mm512_loadu_ps(sums + i * LANES + partial * all));
+            }
+            transpose((__m512i *)square);
+            for (int i = 0; i < LANES && b * LANES + i < p->channels; i++) {
+                size_t to = ((size_t)k * p->channels + b * LANES + i) * p->out_channels;
+                put(w->kernel + to + o * LANES, lanes_at(p->out_channels, o * LANES), square[i]);
+            }
+        }
+}
+
+int vector_kernel_gradient(const convolution *c, const half *x, const half *slopes,
+                           half *kernel) {
+    plan p = plan_of(c);
+    int input_blocks = blocks(c->channels), output_blocks = blocks(c->out_channels);
+    size_t all = (size_t)input_blocks * output_blocks * c->window_height * c->window_width;
+    all *= SQUARE;
+    int most = at_most(input_blocks, ENOUGH_TASKS);
+    divide(&p, sizeof(float) * LANES * (size_t)input_blocks,
+           sizeof(float) * LANES * (size_t)output_blocks, most);
+    int64_t units = units_of(&p);
+    int partials = at_most(PARTIALS, (int)(PARTIAL_BYTES / (sizeof(float) * all + 1)));
+    partials = (int)at_least(at_most(partials, (int)units), 1);
+    kernel_work w = {&p, x, slopes, partials,
+                     at_least(1, at_most(input_blocks, parts_of(ENOUGH_TASKS, partials))),
+                     aligned_alloc(64, sizeof(float) * (all * partials + SQUARE)), kernel};
+    double products = (double)all / LANES * p.images * p.y.out * p.x.out;
+    int done = w.sums &&
+               run_in_parallel(partials * w.parts_of_channels, 1e-3 * OF_PRODUCT * products,
+                               kernel_task, &w) &&
+               run_in_parallel(input_blocks, 1e-3 * OF_VECTOR * all / LANES * partials,
+                               round_block, &w);
+    free(w.sums);
+    return done;
+}
