@@ -20,6 +20,7 @@ from keras16 import backend, layers
 
 IMAGE = (32, 32, 32, 96)
 ROUNDS = 7
+TIMES = 3  # in a round
 # Layers of the catalogue's nets: class, settings, shape of the inputs.
 CASES = {
     "depthwise 3x3": ("DepthwiseConv2D", {"kernel_size": 3, "padding": "same"}, IMAGE),
@@ -109,13 +110,19 @@ def built(name, dtype, compiled, own=True):
 
 
 def medians(steps, rounds=ROUNDS):
-    """Milliseconds of the processor for each step: the medians of rounds in turn."""
+    """Milliseconds of the processor for each step: the medians of rounds in turn.
+
+    The first run of a round is not counted: threads of the other step still wait then,
+    at the processor's expense.
+    """
     found = [[] for _ in steps]
     for _ in range(rounds):
         for step, times in zip(steps, found, strict=True):
-            begin = time.process_time()
             step()
-            times.append(1e3 * (time.process_time() - begin))
+            begin = time.process_time()
+            for _ in range(TIMES):
+                step()
+            times.append(1e3 * (time.process_time() - begin) / TIMES)
     return [statistics.median(times) for times in found]
 
 

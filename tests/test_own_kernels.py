@@ -11,6 +11,7 @@ import pytest
 
 from keras16 import backend, hardware, kernels, layers
 from keras16.numerics import accumulators, averages, extremes, scaled, tables
+from keras16.numerics.depthwise import Window
 from tests.close import assert_close, unit, wide
 from tests.traced import (
     ON_JAX,
@@ -274,6 +275,125 @@ def test_sums_along_rows_and_their_gradients(columns):
 
 
 @needs_kernels
+@pytest.mark.parametrize(
+    "shape", [(3, 5, 7), (1, 9000, 33), (20, 1, 16), (2, 70_000, 1)]
+)
+def test_sums_of_each_matrix_and_their_gradients(shape):
+    x, upstream = drawn(shape), drawn((shape[0], shape[2]), 2)
+    found, gradient = run(lambda x: own.row_sums_of_each(x, 3), x, upstream=upstream)
+    assert_sum(
+        found.astype("float16"), wide(x).sum(axis=1) / 3, np.abs(wide(x)).sum(axis=1)
+    )
+    right = np.broadcast_to(wide(upstream)[:, None] / 3, shape)
+    assert_close(gradient.astype("float16"), right, "float16", units=0.51)
+
+
+@needs_kernels
+def test_sums_of_each_of_nothing_and_of_constants():
+    large = np.full((2, 1 << 17, 3), 6e4, "float16")
+    np.testing.assert_array_equal(own.row_sums_of_each(large, 1 << 17), large[:, 0])
+    np.testing.assert_array_equal(own.row_sums_of_each(large[:, :0], 1), [[0] * 3] * 2)
+    assert own.row_sums_of_each(large[:0], 1).shape == (0, 3)
+
+
+WINDOWS = [
+    # Size, strides, padding, shape of the images.
+    ((2, 2), (2, 2), "valid", (3, 8, 6, 16)),
+    ((3, 3), (2, 2), "same", (2, 9, 8, 33)),
+    ((3, 2), (1, 3), "same", (1, 5, 11, 4)),
+    ((5, 5), (1, 1), "same", (2, 3, 4, 3)),  # larger than the image
+    ((3, 3), (5, 4), "valid", (2, 11, 14, 20)),  # with gaps
+    ((1, 1), (1, 1), "valid", (0, 4, 4, 3)),
+]
+
+
+def means_and_gradient(x, upstream, window):
+    """In float64, place by place. TensorFlow's gradient is wrong (2.21) where a window
+    is larger than the image."""
+    means, gradient = np.zeros(upstream.shape), np.zeros(x.shape)
+    for at in np.ndindex(*window.results):
+        seen = tuple(
+            slice(max(i * stride - before, 0), max(i * stride - before + size, 0))
+            for i, stride, before, size in zip(
+                at, window.strides, window.before, window.size, strict=True
+            )
+        )
+        part = x[:, *seen]
+        means[:, *at] = part.mean(axis=(1, 2))
+        share = upstream[:, *at] / (part.shape[1] * part.shape[2])
+        gradient[:, *seen] += share[:, None, None]
+    return means, gradient
+
+
+@needs_kernels
+@pytest.mark.parametrize(("size", "strides", "padding", "shape"), WINDOWS)
+def test_means_of_windows_are_rounded_once(size, strides, padding, shape):
+    window = Window(size, strides, (1, 1), shape[1:3], padding)
+    x = drawn(shape)
+    upstream = drawn((shape[0], *window.results, shape[3]), 2)
+    found = run(lambda x: own.means(x, window), x, upstream=upstream)
+    right = means_and_gradient(wide(x), wide(upstream), window)
+    sizes = means_and_gradient(np.abs(wide(x)), np.abs(wide(upstream)), window)
+    for one, expected, magnitude in zip(found, right, sizes, strict=True):
+        bound = 0.5 * unit(expected, "float16") + 2.0**-20 * magnitude
+        assert (np.abs(one - expected) <= bound).all()
+
+
+@needs_kernels
+def test_means_neither_overflow_nor_count_what_lies_outside():
+    x = np.full((1, 4, 5, 3), 6e4, "float16")
+    layer = layers.AveragePooling2D(3, 1, "same", dtype="float16")
+    assert kinds_of(layer, x.shape) == {"Keras16Means"}
+    means = layer(x)
+    np.testing.assert_array_equal(means, x)
+    x[0, 0, 0, 0] = np.nan
+    means = np.asarray(layer(x))
+    assert np.isnan(means[0, :2, :2, 0]).all() and np.isnan(means).sum() == 4
+
+
+@needs_kernels
+@pytest.mark.parametrize("rate", [1e-3, 0.1, 0.5, 0.999])
+def test_dropout_drops_so_many_and_its_gradient_the_same(rate):
+    x = np.ones((1 << 20,), "float16")
+    key = constant(np.array([3, -7], "int32"))
+    found, gradient = run(lambda x: own.dropout(x, rate, key), x)
+    np.testing.assert_array_equal(found, gradient)
+    kept = found != 0
+    np.testing.assert_allclose(found[kept], 1 / (1 - rate), rtol=2.0**-11)
+    spread = np.sqrt(rate * (1 - rate) / x.size)
+    assert abs(kept.mean() - (1 - rate)) < 5 * spread
+    # Neighbours are dropped as if they knew nothing of each other.
+    both = (~kept[1:] & ~kept[:-1]).mean()
+    assert abs(both - rate**2) < 5 * np.sqrt(rate**2 / x.size) + 5 * rate * spread
+
+
+@needs_kernels
+def test_dropout_draws_anew_by_either_word_of_its_key():
+    x = np.ones((1 << 16,), "float16")
+    masks = [
+        np.asarray(own.dropout(x, 0.5, constant(np.array(key, "int32")))) != 0
+        for key in ((0, 0), (1, 0), (0, 1), (-1640531527, 0), (2**31 - 1, -(2**31)))
+    ]
+    for i, one in enumerate(masks):
+        for other in masks[:i]:
+            for shift in (0, 1, 2):
+                same = (one[shift:] == other[: x.size - shift]).mean()
+                assert abs(same - 0.5) < 5 * 0.5 / 256
+    assert own.dropout(x[:0], 0.5, constant(np.zeros(2, "int32"))).shape == (0,)
+
+
+@needs_kernels
+def test_a_dropout_layer_draws_by_its_seed_and_anew_each_time():
+    x = np.ones((1000, 40), "float16")
+    layer, same = (layers.Dropout(0.5, seed=3, dtype="float16") for _ in range(2))
+    first, second = (np.asarray(layer(x, training=True)) for _ in range(2))
+    np.testing.assert_array_equal(first, np.asarray(same(x, training=True)))
+    assert 0.45 < (first == second).mean() < 0.55
+    x[0] = np.nan
+    assert np.isnan(np.asarray(layer(x, training=True))[0]).any()
+
+
+@needs_kernels
 @pytest.mark.parametrize("columns", [1, 15, 16, 33, 3000])
 def test_extremes_along_rows(columns):
     x = drawn((7, 3, columns))
@@ -320,6 +440,8 @@ def test_sums_and_products_are_the_same_to_the_bit_on_any_number_of_cores():
         "rows = tf.reshape(x, (-1, 24))\n"
         "y, of = own.batch_normalized(rows, rows[0], rows[1], 1e-3)\n"
         "found += [own.row_sums(rows, 7), y, *of]\n"
+        "found += [own.row_sums_of_each(x[0], 7), own.dropout(x, 0.3, [1, 2])]\n"
+        "found += [own.products(x[0], tf.transpose(x[1], (0, 2, 1)))]\n"
         "found += own.batch_normalized_gradients(rows, y, rows[0], of)\n"
         "bits = b''.join(f.numpy().tobytes() for f in found)\n"
         "print(hashlib.sha256(bits).hexdigest())"

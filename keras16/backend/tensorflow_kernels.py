@@ -17,13 +17,17 @@ from keras16 import kernels
 _IMAGES = "Keras16Convolution"
 _BACK = "Keras16ConvolutionOfSlopes"
 _KERNEL = "Keras16KernelGradient"
+_MEANS = "Keras16Means"
+_MEANS_BACK = "Keras16MeansOfSlopes"
 _PRODUCTS = "Keras16Products"
 _OF_ROWS = "Keras16ProductsOfRows"
 _OF_COLUMNS = "Keras16ProductsOfColumns"
 _SUMS = "Keras16RowSums"
+_OF_EACH = "Keras16RowSumsOfEach"
 _ALONG = "Keras16SumsOfRows"
 _RECTIFIED = "Keras16Rectified"
 _RECTIFIED_BACK = "Keras16RectifiedOfSlopes"
+_DROPPED = "Keras16Dropped"
 
 # The bits of float16 numbers are compared as whole numbers: infinity is below this one.
 _JUST_BEYOND_INFINITY = np.uint16(0x7C01).view(np.float16)
@@ -205,6 +209,35 @@ def depthwise_kernel_gradient(x: Any, slopes: Any, window: Any) -> Any:
     return kernel
 
 
+def means(x: Any, window: Any) -> Any:
+    """Means of windows, zeros beyond the edge not counted; each is rounded once.
+
+    Args:
+        x: [images, rows, columns, channels] float16.
+        window: Where its windows lie (`numerics.depthwise.Window`).
+
+    Returns:
+        [images, *window.results, channels] float16.
+    """
+    y = _library().keras16_means(x=x, geometry=_geometry_of(window))
+    y.set_shape([x.shape[0], *window.results, x.shape[3]])
+    return y
+
+
+def _gradient_of_means(op: Any, upstream: Any) -> list[Any]:
+    x, geometry = op.inputs
+    gradient = _library().keras16_means_of_slopes(slopes=upstream, geometry=geometry)
+    gradient.set_shape(x.shape)
+    return [gradient, None]
+
+
+def _gradient_of_means_back(op: Any, upstream: Any) -> list[Any]:
+    slopes, geometry = op.inputs
+    gradient = _library().keras16_means(x=upstream, geometry=geometry)
+    gradient.set_shape(slopes.shape)
+    return [gradient, None]
+
+
 def _geometry_of(window: Any) -> Any:
     numbers = window.strides, window.dilation, window.before, window.given
     return _geometry(sum((*numbers, window.results, window.size), ()))
@@ -214,6 +247,13 @@ def row_sums(rows: Any, over: Any) -> Any:
     """Sums of the columns of [n, channels] float16, over a whole number: [channels]."""
     sums = _library().keras16_row_sums(x=rows, over=tf.cast(over, tf.int64))
     sums.set_shape(rows.shape[1:])
+    return sums
+
+
+def row_sums_of_each(x: Any, over: Any) -> Any:
+    """The same of [count, n, channels] float16: [count, channels]."""
+    sums = _library().keras16_row_sums_of_each(x=x, over=tf.cast(over, tf.int64))
+    sums.set_shape([x.shape[0], x.shape[2]])
     return sums
 
 
@@ -344,6 +384,31 @@ def _rectified_back(slopes: Any, y: Any, most: Any) -> Any:
     x = _library().keras16_rectified_of_slopes(slopes=slopes, y=y, most=most)
     x.set_shape(y.shape)
     return x
+
+
+def dropout(x: Any, rate: float, key: Any) -> Any:
+    """X / (1 - rate) where it is kept, else 0.
+
+    Args:
+        x: float16 tensor.
+        rate: Probability that an element is dropped, right to 2**-32; below 1.
+        key: [2] int32, random.
+    """
+    numbers = np.array([min(round(rate * 2**32), 2**32 - 1)], np.uint32)
+    scale = np.array([1 / (1 - rate)], np.float32)
+    words = np.concatenate([numbers.view(np.int32), scale.view(np.int32)])
+    return _dropped(x, key, tf.constant(words))
+
+
+def _dropped(x: Any, key: Any, numbers: Any) -> Any:
+    y = _library().keras16_dropped(x=x, key=key, numbers=numbers)
+    y.set_shape(x.shape)
+    return y
+
+
+def _gradient_of_dropped(op: Any, upstream: Any) -> list[Any]:
+    _, key, numbers = op.inputs
+    return [_dropped(upstream, key, numbers), None, None]
 
 
 def _word(number: float) -> Any:
@@ -524,6 +589,12 @@ def _gradients_of_sums(op: Any, upstream: Any) -> list[Any]:
     return [tf.broadcast_to(part, tf.shape(rows)), None]
 
 
+def _gradients_of_each(op: Any, upstream: Any) -> list[Any]:
+    x, over = op.inputs
+    part = tf.reshape(row_sums(tf.reshape(upstream, [1, -1]), over), tf.shape(upstream))
+    return [tf.broadcast_to(part[:, None], tf.shape(x)), None]
+
+
 def _gradients_along_rows(op: Any, upstream: Any) -> list[Any]:
     rows, over = op.inputs
     part = row_sums(upstream[None], over)
@@ -541,11 +612,15 @@ _GRADIENTS = {
     _IMAGES: _gradients_of_images,
     _BACK: _gradients_back,
     _KERNEL: _gradients_of_kernel,
+    _MEANS: _gradient_of_means,
+    _MEANS_BACK: _gradient_of_means_back,
     _PRODUCTS: _gradients_of_products,
     _OF_ROWS: _gradients_of_rows,
     _OF_COLUMNS: _gradients_of_columns,
     _SUMS: _gradients_of_sums,
+    _OF_EACH: _gradients_of_each,
     _ALONG: _gradients_along_rows,
     _RECTIFIED: _gradient_of_relu,
     _RECTIFIED_BACK: _gradient_of_rectified_slopes,
+    _DROPPED: _gradient_of_dropped,
 }

@@ -6,8 +6,8 @@
  */
 #include "kernels.h"
 
+#include "randoms.h"
 #include "threads.h"
-#include "vectors.h"
 
 enum {
     CHUNK = 1 << 14,                /* elements of a task */
@@ -18,8 +18,6 @@ enum {
     LONGEST = 30,
 };
 
-static const uint32_t GOLDEN = 0x9e3779b9, FIRST = 0x85ebca6b, SECOND = 0xc2b2ae35;
-
 typedef struct {
     const adam_step *s;
     const uint16_t *gradient;
@@ -27,21 +25,9 @@ typedef struct {
     int64_t size;
 } adam_work;
 
-static inline __m512i folded(__m512i words, int shift) {
-    return _mm512_xor_si512(words, _mm512_srli_epi32(words, (unsigned)shift));
-}
-
-static inline __m512i times(__m512i words, uint32_t by) {
-    return _mm512_mullo_epi32(words, _mm512_set1_epi32((int)by));
-}
-
 /* Random words of sixteen elements. */
 static inline __m512i drawn(int64_t first, int32_t key, int32_t step) {
-    __m512i index = _mm512_add_epi32(
-        _mm512_set1_epi32((int)first),
-        _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
-    __m512i words = _mm512_add_epi32(times(index, GOLDEN), _mm512_set1_epi32(key));
-    words = folded(times(folded(times(folded(words, 16), FIRST), 13), SECOND), 16);
+    __m512i words = mixed(indices(first, (uint32_t)key));
     return _mm512_add_epi32(words, _mm512_set1_epi32((int)((uint32_t)step * GOLDEN)));
 }
 

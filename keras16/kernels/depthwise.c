@@ -14,7 +14,9 @@
 
 enum {
     RANGES = 16,
-    SIDE = 4, /* results, or places of a window, side by side */
+    LINES = 8,     /* of results, of a task */
+    SIDE = 4,      /* results, side by side */
+    MOST_TAPS = 9, /* of a window, likewise */
 };
 
 /* One direction: a convolution steps by its stride over what it reads, its transpose by
@@ -32,6 +34,10 @@ typedef struct {
     const float *kernel; /* [window height, window width, channels in whole vectors] */
     int width;           /* channels in whole vectors */
     float *sums;         /* [ranges, window height, window width, width] */
+    /* Of means: one over how many places of a window lie in the image, by lines and by
+     * columns of windows. Results are times these, or else the slopes that are read. */
+    const float *line_shares, *column_shares;
+    int reads_slopes;
 } depthwise_work;
 
 static int whole(int channels) { return (channels + LANES - 1) / LANES * LANES; }
@@ -43,15 +49,51 @@ static int seen(const plan *p) {
 }
 
 /* A line of sixteen channels in float32 with zeros around it, and in its holes. */
-static void widen_line(const plan *p, const uint16_t *pixels, __mmask16 lanes, float *to) {
-    int length = seen(p);
-    memset(to, 0, sizeof(float) * LANES * (size_t)length);
-    for (int x = 0; x < p->width; x++) {
-        int place = x * p->hole_columns + p->left;
-        if (place >= 0 && place < length)
-            _mm512_store_ps(to + (size_t)place * LANES,
-                            loaded(pixels + (size_t)x * p->channels, lanes));
+static void widen_line(const depthwise_work *w, const uint16_t *pixels, float share,
+                       __mmask16 lanes, float *to) {
+    const plan *p = &w->p;
+    int length = seen(p), from = p->left < 0 ? (-p->left + p->hole_columns - 1) / p->hole_columns : 0;
+    int first = from * p->hole_columns + p->left;
+    int count = first < length ? (length - first + p->hole_columns - 1) / p->hole_columns : 0;
+    if (count > p->width - from) count = p->width > from ? p->width - from : 0;
+    int end = count ? first + (count - 1) * p->hole_columns + 1 : 0;
+    if (p->hole_columns > 1 || !count) {
+        memset(to, 0, sizeof(float) * LANES * (size_t)length);
+    } else {
+        memset(to, 0, sizeof(float) * LANES * (size_t)first);
+        memset(to + (size_t)end * LANES, 0, sizeof(float) * LANES * (size_t)(length - end));
     }
+    const uint16_t *x = pixels + (size_t)from * p->channels;
+    float *at = to + (size_t)first * LANES;
+    for (int i = 0; i < count; i++, x += p->channels, at += p->hole_columns * LANES)
+        _mm512_store_ps(at, loaded(x, lanes));
+    if (!w->reads_slopes) return;
+    at = to + (size_t)first * LANES;
+    for (int i = 0; i < count; i++, at += p->hole_columns * LANES) {
+        __m512 of = _mm512_set1_ps(share * w->column_shares[from + i]);
+        _mm512_store_ps(at, _mm512_mul_ps(_mm512_load_ps(at), of));
+    }
+}
+
+/* Lines in float32, kept until others take their places: neighbouring lines of results
+ * read the same ones. */
+typedef struct {
+    float *lines;
+    int64_t *held; /* which line, of all images, each place has; -1 for none */
+    size_t length;
+    int count;
+} ring;
+
+static int begin_ring(const plan *p, ring *r) {
+    r->count = (p->window_height - 1) * p->tap_rows + 1;
+    r->length = (size_t)seen(p) * LANES;
+    r->lines = thread_memory(0, sizeof(float) * r->length * (size_t)r->count);
+    r->held = thread_memory(1, sizeof(int64_t) * (size_t)r->count);
+    return r->lines && r->held;
+}
+
+static void empty_ring(ring *r) {
+    for (int i = 0; i < r->count; i++) r->held[i] = -1;
 }
 
 /* The line of an image that a line of results reads by a row of the window, or -1. */
@@ -61,61 +103,100 @@ static int line_read(const plan *p, int line, int row) {
     return where / p->hole_rows;
 }
 
-/* One line of results. */
-static void result_line(void *context, int task) {
-    const depthwise_work *w = context;
+/* One tap of the window in a line of results: what it reads, and which place it is. */
+typedef struct {
+    const float *read;
+    int place;
+} tap;
+
+/* The taps of a line of results that lie in its image, their lines widened. */
+static int taps_of(const depthwise_work *w, ring *r, int64_t result, int first, tap *taps) {
     const plan *p = &w->p;
-    int image = task / p->out_height, line = task % p->out_height;
-    size_t length = (size_t)seen(p) * LANES;
-    float *lines = thread_memory(0, sizeof(float) * length * (size_t)p->window_height);
-    if (!lines) return out_of_memory();
-    uint16_t *out = w->out + (size_t)task * p->out_width * p->channels;
-    size_t step = (size_t)p->stride_columns * LANES, tap = (size_t)p->tap_columns * LANES;
-    for (int first = 0; first < p->channels; first += LANES) {
-        __mmask16 lanes = lanes_at(p->channels, first);
-        for (int row = 0; row < p->window_height; row++) {
-            int from = line_read(p, line, row);
-            if (from >= 0)
-                widen_line(p, w->x + ((size_t)image * p->height + from) * p->width * p->channels +
-                                  first, lanes, lines + row * length);
+    int image = (int)(result / p->out_height), line = (int)(result % p->out_height), count = 0;
+    for (int row = 0; row < p->window_height; row++) {
+        int from = line_read(p, line, row);
+        if (from < 0) continue;
+        int64_t id = (int64_t)image * p->height + from;
+        float *to = r->lines + (size_t)(from % r->count) * r->length;
+        if (r->held[from % r->count] != id) {
+            widen_line(w, w->x + (size_t)id * p->width * p->channels + first,
+                       w->reads_slopes ? w->line_shares[from] : 1,
+                       lanes_at(p->channels, first), to);
+            r->held[from % r->count] = id;
         }
-        for (int x = 0; x < p->out_width; x += SIDE) {
-            __m512 sum[SIDE];
-            for (int i = 0; i < SIDE; i++) sum[i] = _mm512_setzero_ps();
-            for (int row = 0; row < p->window_height; row++) {
-                if (line_read(p, line, row) < 0) continue;
-                const float *of = lines + row * length + (size_t)x * step;
-                const float *kernel = w->kernel + (size_t)row * p->window_width * w->width + first;
-                for (int column = 0; column < p->window_width; column++) {
-                    __m512 weight = _mm512_loadu_ps(kernel);
-                    for (int i = 0; i < SIDE; i++)
-                        sum[i] = _mm512_fmadd_ps(_mm512_load_ps(of + i * step), weight, sum[i]);
-                    of += tap, kernel += w->width;
-                }
+        for (int column = 0; column < p->window_width; column++)
+            taps[count++] = (tap){to + (size_t)column * p->tap_columns * LANES,
+                                  row * p->window_width + column};
+    }
+    return count;
+}
+
+static void result_line(const depthwise_work *w, const tap *taps, int count, int64_t line,
+                        int first) {
+    const plan *p = &w->p;
+    __mmask16 lanes = lanes_at(p->channels, first);
+    uint16_t *out = w->out + (size_t)line * p->out_width * p->channels + first;
+    size_t step = (size_t)p->stride_columns * LANES;
+    int scales = w->line_shares && !w->reads_slopes;
+    for (int x = 0; x < p->out_width; x += SIDE) {
+        __m512 sum[SIDE];
+        for (int i = 0; i < SIDE; i++) sum[i] = _mm512_setzero_ps();
+        for (int t = 0; t < count; t++) {
+            const float *of = taps[t].read + (size_t)x * step;
+            __m512 weight = _mm512_loadu_ps(w->kernel + (size_t)taps[t].place * w->width + first);
+            for (int i = 0; i < SIDE; i++)
+                sum[i] = _mm512_fmadd_ps(_mm512_load_ps(of + i * step), weight, sum[i]);
+        }
+        for (int i = 0; i < SIDE && x + i < p->out_width; i++) {
+            if (scales) {
+                float share = w->line_shares[line % p->out_height] * w->column_shares[x + i];
+                sum[i] = _mm512_mul_ps(sum[i], _mm512_set1_ps(share));
             }
-            for (int i = 0; i < SIDE && x + i < p->out_width; i++)
-                put(out + (size_t)(x + i) * p->channels + first, lanes, sum[i]);
+            put(out + (size_t)(x + i) * p->channels, lanes, sum[i]);
         }
     }
 }
 
-/* Adds what a line of slopes gives to some neighbouring places of a window. */
-static inline __attribute__((always_inline)) void add_line(const depthwise_work *w,
-                                                           const int count, const float *read,
-                                                           const float *slopes, float *to) {
+/* Some lines of results. */
+static void result_lines(void *context, int task) {
+    const depthwise_work *w = context;
     const plan *p = &w->p;
-    size_t step = (size_t)p->stride_columns * LANES, tap = (size_t)p->tap_columns * LANES;
-    __m512 sum[SIDE];
-    for (int k = 0; k < count; k++) sum[k] = _mm512_loadu_ps(to + (size_t)k * w->width);
-    __m512 line[SIDE];
-    for (int k = 0; k < count; k++) line[k] = _mm512_setzero_ps();
-    for (int x = 0; x < p->out_width; x++, read += step, slopes += LANES) {
+    ring r;
+    tap *taps = thread_memory(2, sizeof(tap) * (size_t)(p->window_height * p->window_width));
+    if (!begin_ring(p, &r) || !taps) return out_of_memory();
+    int64_t from = (int64_t)task * LINES, all = (int64_t)p->images * p->out_height;
+    int64_t until = from + LINES < all ? from + LINES : all;
+    for (int first = 0; first < p->channels; first += LANES) {
+        empty_ring(&r);
+        for (int64_t line = from; line < until; line++)
+            result_line(w, taps, taps_of(w, &r, line, first, taps), line, first);
+    }
+}
+
+/* Adds what a line of slopes gives to some places of a window. */
+static inline __attribute__((always_inline)) void add_line(const depthwise_work *w,
+                                                           const int count, const tap *taps,
+                                                           const float *slopes, float *to) {
+    size_t step = (size_t)w->p.stride_columns * LANES;
+    __m512 sum[MOST_TAPS];
+    for (int k = 0; k < count; k++) sum[k] = _mm512_setzero_ps();
+    for (int x = 0; x < w->p.out_width; x++, slopes += LANES) {
         __m512 slope = _mm512_load_ps(slopes);
         for (int k = 0; k < count; k++)
-            line[k] = _mm512_fmadd_ps(_mm512_load_ps(read + k * tap), slope, line[k]);
+            sum[k] = _mm512_fmadd_ps(_mm512_load_ps(taps[k].read + x * step), slope, sum[k]);
     }
-    for (int k = 0; k < count; k++)
-        _mm512_storeu_ps(to + (size_t)k * w->width, _mm512_add_ps(sum[k], line[k]));
+    for (int k = 0; k < count; k++) {
+        float *at = to + (size_t)taps[k].place * w->width;
+        _mm512_storeu_ps(at, _mm512_add_ps(_mm512_loadu_ps(at), sum[k]));
+    }
+}
+
+static void add_taps(const depthwise_work *w, int count, const tap *taps, const float *slopes,
+                     float *to) {
+    for (; count >= MOST_TAPS; count -= MOST_TAPS, taps += MOST_TAPS)
+        add_line(w, MOST_TAPS, taps, slopes, to);
+    for (; count >= 3; count -= 3, taps += 3) add_line(w, 3, taps, slopes, to);
+    for (; count; count--, taps++) add_line(w, 1, taps, slopes, to);
 }
 
 /* The sums of a kernel's gradient over a range of lines of results. */
@@ -123,38 +204,23 @@ static void kernel_range(void *context, int range) {
     const depthwise_work *w = context;
     const plan *p = &w->p;
     int64_t all = (int64_t)p->images * p->out_height;
-    size_t size = (size_t)p->window_height * p->window_width * w->width;
+    size_t places = (size_t)p->window_height * p->window_width, size = places * w->width;
     float *sums = w->sums + (size_t)range * size;
-    size_t length = (size_t)seen(p) * LANES;
-    float *read = thread_memory(0, sizeof(float) * length);
-    float *slopes = thread_memory(1, sizeof(float) * LANES * (size_t)p->out_width);
-    if (!read || !slopes) return out_of_memory();
+    ring r;
+    tap *taps = thread_memory(2, sizeof(tap) * places);
+    float *slopes = thread_memory(3, sizeof(float) * LANES * (size_t)p->out_width);
+    if (!begin_ring(p, &r) || !taps || !slopes) return out_of_memory();
     memset(sums, 0, sizeof(float) * size);
-    size_t tap = (size_t)p->tap_columns * LANES;
-    for (int64_t i = all * range / RANGES; i < all * (range + 1) / RANGES; i++)
-        for (int first = 0; first < p->channels; first += LANES) {
-            int image = (int)(i / p->out_height), line = (int)(i % p->out_height);
-            __mmask16 lanes = lanes_at(p->channels, first);
+    for (int first = 0; first < p->channels; first += LANES) {
+        __mmask16 lanes = lanes_at(p->channels, first);
+        empty_ring(&r);
+        for (int64_t i = all * range / RANGES; i < all * (range + 1) / RANGES; i++) {
             const uint16_t *of = w->slopes + (size_t)i * p->out_width * p->channels + first;
-            for (int x = 0; x < p->out_width; x++)
-                _mm512_store_ps(slopes + (size_t)x * LANES, loaded(of + (size_t)x * p->channels, lanes));
-            for (int row = 0; row < p->window_height; row++) {
-                int from = line_read(p, line, row);
-                if (from < 0) continue;
-                widen_line(p, w->x + ((size_t)image * p->height + from) * p->width * p->channels +
-                                  first, lanes, read);
-                float *to = sums + (size_t)row * p->window_width * w->width + first;
-                for (int column = 0; column < p->window_width; column += SIDE) {
-                    const float *of_column = read + (size_t)column * tap;
-                    float *sum = to + (size_t)column * w->width;
-                    int left = p->window_width - column;
-                    if (left >= SIDE) add_line(w, SIDE, of_column, slopes, sum);
-                    else if (left == 3) add_line(w, 3, of_column, slopes, sum);
-                    else if (left == 2) add_line(w, 2, of_column, slopes, sum);
-                    else add_line(w, 1, of_column, slopes, sum);
-                }
-            }
+            for (int x = 0; x < p->out_width; x++, of += p->channels)
+                _mm512_store_ps(slopes + (size_t)x * LANES, loaded(of, lanes));
+            add_taps(w, taps_of(w, &r, i, first, taps), taps, slopes, sums + first);
         }
+    }
 }
 
 static plan plan_of(const convolution *c) {
@@ -196,31 +262,36 @@ static double nanoseconds(const plan *p, int width) {
     return places * p->window_height * p->window_width * width / LANES;
 }
 
-static int by_line(plan p, const uint16_t *x, const uint16_t *kernel, int is_turned,
-                   uint16_t *out) {
+static int by_lines(const depthwise_work *w) {
+    int tasks = (w->p.images * w->p.out_height + LINES - 1) / LINES;
+    return run_in_parallel(tasks, nanoseconds(&w->p, w->width), result_lines, (void *)w);
+}
+
+static int by_kernel(plan p, const uint16_t *x, const uint16_t *kernel, int is_turned,
+                     uint16_t *out) {
     float *wide = widened(&p, kernel, is_turned);
     if (!wide) return 0;
-    depthwise_work w = {p, x, NULL, out, wide, whole(p.channels), NULL};
-    int done = run_in_parallel(p.images * p.out_height, nanoseconds(&p, w.width), result_line, &w);
+    depthwise_work w = {.p = p, .x = x, .out = out, .kernel = wide, .width = whole(p.channels)};
+    int done = by_lines(&w);
     free(wide);
     return done;
 }
 
 int depthwise(const convolution *c, const uint16_t *x, const uint16_t *kernel, uint16_t *y) {
-    return by_line(plan_of(c), x, kernel, 0, y);
+    return by_kernel(plan_of(c), x, kernel, 0, y);
 }
 
 int depthwise_back(const convolution *c, const uint16_t *slopes, const uint16_t *kernel,
                    uint16_t *x) {
-    return by_line(turned(c), slopes, kernel, 1, x);
+    return by_kernel(turned(c), slopes, kernel, 1, x);
 }
 
 int depthwise_kernel_gradient(const convolution *c, const uint16_t *x, const uint16_t *slopes,
                               uint16_t *kernel) {
     int width = whole(c->channels), places = c->window_height * c->window_width;
     size_t size = (size_t)places * (size_t)width;
-    depthwise_work w = {plan_of(c), x, slopes, kernel, NULL, width,
-                        malloc(sizeof(float) * size * RANGES)};
+    depthwise_work w = {.p = plan_of(c), .x = x, .slopes = slopes, .out = kernel, .width = width,
+                        .sums = malloc(sizeof(float) * size * RANGES)};
     if (!w.sums) return 0;
     int done = run_in_parallel(RANGES, nanoseconds(&w.p, width), kernel_range, &w);
     for (int place = 0; done && place < places; place++)
@@ -233,4 +304,39 @@ int depthwise_kernel_gradient(const convolution *c, const uint16_t *x, const uin
         }
     free(w.sums);
     return done;
+}
+
+/* ---- means ------------------------------------------------------------------------ */
+
+/* One over how many places of each window lie in the image, along an axis. */
+static void fill_shares(float *shares, int results, int window, int stride, int before, int given) {
+    for (int i = 0; i < results; i++) {
+        int from = i * stride - before, until = from + window;
+        int count = (until < given ? until : given) - (from > 0 ? from : 0);
+        shares[i] = 1 / (float)(count > 1 ? count : 1);
+    }
+}
+
+static int means(const convolution *c, plan p, int reads_slopes, const uint16_t *x, uint16_t *out) {
+    size_t places = (size_t)p.window_height * p.window_width, width = whole(p.channels);
+    float *ones = malloc(sizeof(float) * (places * width + c->out_height + c->out_width));
+    if (!ones) return 0;
+    for (size_t i = 0; i < places * width; i++) ones[i] = 1;
+    float *of_lines = ones + places * width, *of_columns = of_lines + c->out_height;
+    fill_shares(of_lines, c->out_height, c->window_height, c->stride_rows, c->top, c->height);
+    fill_shares(of_columns, c->out_width, c->window_width, c->stride_columns, c->left, c->width);
+    depthwise_work w = {.p = p, .x = x, .out = out, .kernel = ones, .width = (int)width,
+                        .line_shares = of_lines, .column_shares = of_columns,
+                        .reads_slopes = reads_slopes};
+    int done = by_lines(&w);
+    free(ones);
+    return done;
+}
+
+int window_means(const convolution *c, const uint16_t *x, uint16_t *y) {
+    return means(c, plan_of(c), 0, x, y);
+}
+
+int window_means_back(const convolution *c, const uint16_t *slopes, uint16_t *x) {
+    return means(c, turned(c), 1, slopes, x);
 }

@@ -43,6 +43,11 @@ int depthwise_back(const convolution *c, const uint16_t *slopes, const uint16_t 
 int depthwise_kernel_gradient(const convolution *c, const uint16_t *x, const uint16_t *slopes,
                               uint16_t *kernel);
 
+/* Means of windows, without dilation, over the places that lie in the image; and of their
+ * slopes the images'. */
+int window_means(const convolution *c, const uint16_t *x, uint16_t *y);
+int window_means_back(const convolution *c, const uint16_t *slopes, uint16_t *x);
+
 /* Pairs of matrices: a is [count, rows, inputs], b [count, inputs, outputs], and their
  * products c are [count, rows, outputs]. */
 typedef struct {
@@ -57,6 +62,8 @@ int products_of_columns(const factors *f, const uint16_t *a, const uint16_t *c, 
 
 /* Sums over the rows, divided by a whole number; [channels] each. */
 int row_sums(const matrix *m, int64_t over, uint16_t *sums);
+/* The same of so many matrices of a shape, one behind the other; [count, channels]. */
+int row_sums_of_each(const matrix *m, int count, int64_t over, uint16_t *sums);
 /* Sums of each row, likewise; [rows]. */
 int sums_of_rows(const matrix *m, int64_t over, uint16_t *sums);
 /* The largest and smallest of each row. */
@@ -99,6 +106,15 @@ int rectify(const uint16_t *x, int64_t size, uint16_t most, uint16_t *y);
 /* Its gradient: the slopes where 0 < y < most, else 0. */
 int rectify_back(const uint16_t *slopes, const uint16_t *y, int64_t size, uint16_t most,
                  uint16_t *x);
+
+/* What is dropped: numbers whose random word is below `least`; the others are times the
+ * scale. */
+typedef struct {
+    uint32_t key[2], least;
+    float scale;
+} drop;
+
+int dropped(const drop *d, const uint16_t *x, int64_t size, uint16_t *y);
 
 /* An exact sum in units of 2**-24: seven digits of 14 bits, the last one signed, and how
  * many of what was added was no number. Adds `count` times the sum of x, each times 2 to

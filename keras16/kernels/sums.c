@@ -75,9 +75,31 @@ int row_sums(const matrix *m, int64_t over, uint16_t *sums) {
     return done;
 }
 
+/* Matrices of a shape, one behind the other. */
+typedef struct {
+    matrix first;
+    int64_t over;
+    uint16_t *sums;
+} matrices;
+
+static void matrix_task(void *context, int i) {
+    const matrices *w = context;
+    matrix m = w->first;
+    m.x += (size_t)i * m.rows * m.channels;
+    if (!row_sums(&m, w->over, w->sums + (size_t)i * m.channels)) out_of_memory();
+}
+
+int row_sums_of_each(const matrix *m, int count, int64_t over, uint16_t *sums) {
+    matrices w = {*m, over, sums};
+    return run_in_parallel(count, count * nanoseconds(m), matrix_task, &w);
+}
+
 /* ---- along rows ------------------------------------------------------------------- */
 
-enum { ROWS = 64 }; /* of a task */
+enum {
+    ROWS = 64,              /* of a task */
+    LONGEST_PART = 1 << 16, /* of a row */
+};
 
 /* A whole number in the order of the numbers, NaN beyond the infinities; and back. */
 static inline __m256i key(__m256i x) {
@@ -91,18 +113,26 @@ typedef struct {
     uint16_t *sums, *highest, *lowest;
 } row_work;
 
+/* The sum of up to so many numbers that float32 loses nothing which float16 would show. */
+static double sum_of_part(const uint16_t *x, int length) {
+    if (length > LONGEST_PART) length = LONGEST_PART;
+    __m512 sum[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+    int i = 0, side = 0;
+    for (; i + LANES <= length; i += LANES, side ^= 1)
+        sum[side] = _mm512_add_ps(sum[side], loaded(x + i, 0xffff));
+    sum[side] = _mm512_add_ps(sum[side], loaded(x + i, lanes_at(length, i)));
+    return _mm512_reduce_add_ps(_mm512_add_ps(sum[0], sum[1]));
+}
+
 static void rows_task(void *context, int task) {
     const row_work *w = context;
     int64_t end = ((int64_t)task + 1) * ROWS;
     if (end > w->m->rows) end = w->m->rows;
     for (int64_t row = (int64_t)task * ROWS; row < end; row++) {
         const uint16_t *x = w->m->x + row * w->m->channels;
-        __m512 sum[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
-        int i = 0, side = 0;
-        for (; i + LANES <= w->m->channels; i += LANES, side ^= 1)
-            sum[side] = _mm512_add_ps(sum[side], loaded(x + i, 0xffff));
-        sum[side] = _mm512_add_ps(sum[side], loaded(x + i, lanes_at(w->m->channels, i)));
-        double all = _mm512_reduce_add_ps(_mm512_add_ps(sum[0], sum[1]));
+        double all = 0;
+        for (int first = 0; first < w->m->channels; first += LONGEST_PART)
+            all += sum_of_part(x + first, w->m->channels - first);
         w->sums[row] = _cvtss_sh((float)(all / (double)w->over), _MM_FROUND_TO_NEAREST_INT);
     }
 }

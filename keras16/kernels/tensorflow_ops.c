@@ -249,6 +249,40 @@ static void compute_depthwise_kernel(void *unused, void *context) {
     compute(context, of_depthwise_kernel, depthwise_kernel_gradient);
 }
 
+/* ---- means of windows ------------------------------------------------------------ */
+
+static void compute_of_windows(void *context, int is_back,
+                               int (*run)(const convolution *, const uint16_t *, uint16_t *)) {
+    call c = begin(context, 2);
+    convolution of;
+    int64_t shape[4] = {0};
+    if (!failed(&c) && (TF_NumDims(c.in[0]) != 4 || !read_geometry(c.in[1], &of)))
+        fail(&c, INVALID_ARGUMENT, SHAPES);
+    if (!failed(&c)) {
+        of.images = (int)TF_Dim(c.in[0], 0);
+        of.channels = of.out_channels = (int)TF_Dim(c.in[0], 3);
+        if (is_back) set_shape(shape, of.images, of.height, of.width, of.channels);
+        else set_shape(shape, of.images, of.out_height, of.out_width, of.channels);
+        if (!(is_back ? are_outputs : are_images)(c.in[0], &of))
+            fail(&c, INVALID_ARGUMENT, SHAPES);
+    }
+    void *out = output(&c, 0, shape, 4);
+    if (out && shape[0] * shape[1] * shape[2] * shape[3] > 0 &&
+        !run(&of, TF_TensorData(c.in[0]), out))
+        fail(&c, RESOURCE_EXHAUSTED, MEMORY);
+    end(&c);
+}
+
+static void compute_means(void *unused, void *context) {
+    (void)unused;
+    compute_of_windows(context, 0, window_means);
+}
+
+static void compute_means_back(void *unused, void *context) {
+    (void)unused;
+    compute_of_windows(context, 1, window_means_back);
+}
+
 /* ---- products ------------------------------------------------------------------- */
 
 /* A shape and its product. */
@@ -339,6 +373,24 @@ static void compute_sums(void *unused, void *context) {
     int64_t shape[] = {m.channels};
     void *sums = output(&c, 0, shape, 1);
     if (!failed(&c) && !row_sums(&m, over, sums)) fail(&c, RESOURCE_EXHAUSTED, MEMORY);
+    end(&c);
+}
+
+static void compute_sums_of_each(void *unused, void *context) {
+    (void)unused;
+    enum { X, OVER, INPUTS };
+    call c = begin(context, INPUTS);
+    int64_t x[MOST_AXES] = {0}, size, over = 1;
+    if (!failed(&c) && !(TF_NumDims(c.in[X]) == 3 && read_shape(c.in[X], x, &size) &&
+                         x[0] <= INT32_MAX && x[2] <= INT32_MAX &&
+                         read_divisor(c.in[OVER], &over)))
+        fail(&c, INVALID_ARGUMENT, SHAPES);
+    int64_t shape[] = {x[0], x[2]};
+    void *sums = output(&c, 0, shape, 2);
+    if (!failed(&c)) {
+        matrix m = {TF_TensorData(c.in[X]), x[1], (int)x[2]};
+        if (!row_sums_of_each(&m, (int)x[0], over, sums)) fail(&c, RESOURCE_EXHAUSTED, MEMORY);
+    }
     end(&c);
 }
 
@@ -499,6 +551,34 @@ static void compute_rectified_back(void *unused, void *context) {
     end(&c);
 }
 
+/* ---- dropout ------------------------------------------------------------------------ */
+
+static int read_drop(void *key, void *numbers, drop *d) {
+    if (TF_TensorType(key) != INT32 || TF_NumDims(key) != 1 || TF_Dim(key, 0) != 2) return 0;
+    if (TF_NumDims(numbers) != 1 || TF_Dim(numbers, 0) != 2) return 0;
+    __builtin_memcpy(d->key, TF_TensorData(key), sizeof d->key);
+    const uint32_t *of = TF_TensorData(numbers);
+    d->least = of[0];
+    __builtin_memcpy(&d->scale, of + 1, sizeof d->scale);
+    return 1;
+}
+
+static void compute_dropped(void *unused, void *context) {
+    (void)unused;
+    enum { X, KEY, NUMBERS, INPUTS };
+    call c = begin(context, INPUTS);
+    int64_t shape[MOST_AXES], size = 0;
+    drop d;
+    if (!failed(&c) &&
+        !(read_shape(c.in[X], shape, &size) && read_drop(c.in[KEY], c.in[NUMBERS], &d)))
+        fail(&c, INVALID_ARGUMENT, SHAPES);
+    int rank = failed(&c) ? 0 : TF_NumDims(c.in[X]);
+    const void *x = NULL;
+    void *y = output_over(&c, X, 0, shape, rank, &x);
+    if (!failed(&c) && !dropped(&d, x, size, y)) fail(&c, RESOURCE_EXHAUSTED, MEMORY);
+    end(&c);
+}
+
 /* ---- updates ---------------------------------------------------------------------- */
 
 /* The last input: five floats, as the words of their bits, and three whole numbers. */
@@ -614,6 +694,9 @@ __attribute__((constructor)) static void offer_all(void) {
           LIST("x: half"), compute_depthwise_inputs);
     offer("Keras16DepthwiseKernelGradient", LIST("x: half", "slopes: half", "geometry: int64"),
           LIST("kernel: half"), compute_depthwise_kernel);
+    offer("Keras16Means", LIST("x: half", "geometry: int64"), LIST("y: half"), compute_means);
+    offer("Keras16MeansOfSlopes", LIST("slopes: half", "geometry: int64"), LIST("x: half"),
+          compute_means_back);
     offer("Keras16Products", LIST("x: half", "y: half"), LIST("products: half"),
           compute_plain_products);
     offer("Keras16ProductsOfRows", LIST("x: half", "y: half"), LIST("products: half"),
@@ -621,6 +704,8 @@ __attribute__((constructor)) static void offer_all(void) {
     offer("Keras16ProductsOfColumns", LIST("x: half", "y: half"), LIST("products: half"),
           compute_products_of_columns);
     offer("Keras16RowSums", LIST("x: half", "over: int64"), LIST("sums: half"), compute_sums);
+    offer("Keras16RowSumsOfEach", LIST("x: half", "over: int64"), LIST("sums: half"),
+          compute_sums_of_each);
     offer("Keras16SumsOfRows", LIST("x: half", "over: int64"), LIST("sums: half"),
           compute_sums_of_rows);
     offer("Keras16ExtremesOfRows", LIST("x: half"), LIST("highest: half", "lowest: half"),
@@ -644,6 +729,8 @@ __attribute__((constructor)) static void offer_all(void) {
     offer("Keras16Rectified", LIST("x: half", "most: half"), LIST("y: half"), compute_rectified);
     offer("Keras16RectifiedOfSlopes", LIST("slopes: half", "y: half", "most: half"),
           LIST("x: half"), compute_rectified_back);
+    offer("Keras16Dropped", LIST("x: half", "key: int32", "numbers: int32"), LIST("y: half"),
+          compute_dropped);
     offer("Keras16Accumulated",
           LIST("words: int32", "x: half", "exponents: int32", "count: int32"),
           LIST("sum: int32"), compute_accumulated);

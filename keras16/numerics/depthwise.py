@@ -114,7 +114,7 @@ def convolved(x: Any, kernel: Any, window: Window, compiled: bool) -> Any:
 
     @ops.custom_gradient
     def convolve(x: Any, kernel: Any) -> Any:
-        outputs = convolution(compiled)(x, kernel, window)
+        outputs = _convolution(compiled)(x, kernel, window)
 
         def backward(*upstream: Any) -> Any:
             gradient = keras.tree.flatten(upstream)[0]
@@ -158,7 +158,7 @@ def _turned(gradient: Any, kernel: Any, window: Window, compiled: bool) -> Any:
     """The gradient of the inputs where each has one output channel."""
     even = all(reach % 2 == 0 for reach in window.reach)
     if window.padding == "same" and max(window.strides) == 1 and even:
-        return convolution(compiled)(gradient, ops.flip(kernel, (0, 1)), window)
+        return _convolution(compiled)(gradient, ops.flip(kernel, (0, 1)), window)
     wide = _interlocked(gradient, kernel, window, compiled)
     (top, left), (height, width) = window.before, window.given
     return wide[:, top : top + height, left : left + width]
@@ -171,7 +171,7 @@ def _interlocked(gradient: Any, kernel: Any, window: Window, compiled: bool) -> 
         lambda n, b, s: -(-(n + b) // s), window.given, window.before, window.strides
     )
     convolve = functools.partial(
-        _every, gradient, lengths, window, convolution(compiled)
+        _every, gradient, lengths, window, _convolution(compiled)
     )
     parts = [
         [convolve(kernel[row::down, column::across]) for column in range(across)]
@@ -230,7 +230,7 @@ def _every(
     return convolve(seen, ops.flip(kernel, (0, 1)), turned)
 
 
-def convolution(compiled: bool) -> Callable[..., Any]:
+def _convolution(compiled: bool) -> Callable[..., Any]:
     """The one without gradients of its own."""
     return by_places if compiled else _by_kernel
 

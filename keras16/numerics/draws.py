@@ -6,7 +6,10 @@ from typing import Any
 
 from keras import ops, random
 
+from keras16 import backend
+
 _RESOLUTION = 1 << 24
+_WORDS = -(1 << 31), (1 << 31) - 1
 
 
 def kept(shape: Any, rate: float, seed: Any) -> Any:
@@ -38,6 +41,10 @@ def dropout(x: Any, rate: float, noise_shape: Any = None, seed: Any = None) -> A
     """
     if rate >= 1:
         return ops.zeros_like(x)
+    own = backend.module().own_kernels(x)
+    if own is not None and noise_shape is None:
+        key = random.randint((2,), *_WORDS, dtype="int32", seed=seed)
+        return own.dropout(x, rate, key)
     shape = ops.shape(x)
     if noise_shape is not None:
         sizes = zip(noise_shape, shape, strict=True)

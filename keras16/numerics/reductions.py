@@ -19,7 +19,7 @@ from typing import Any
 from keras import ops
 
 from keras16 import backend
-from keras16.numerics import bits, products
+from keras16.numerics import bits
 
 LONGEST = 1 << 15  # in one product: off by at most 1 unit in the last place there
 # Of rows: up to 4 units there, if all numbers are equal. Under XLA on a CPU a training
@@ -95,6 +95,9 @@ def shrunk_sum(x: Any, axis: Any = None, keepdims: bool = False) -> tuple[Any, A
 
 def _batched_mean(x: Any, n: Any) -> Any:
     """[before, n, after] -> [before, 1, after]: the mean over the middle axis."""
+    own = backend.module().own_kernels(x)
+    if own is not None:
+        return _by_kernel(own, x, n)
     exponent = _ceiling_of_log2(n)
     part = _weighted(x, n, exponent)
     return part * _power_over_count(n, exponent, bits.name_of(x))
@@ -102,9 +105,19 @@ def _batched_mean(x: Any, n: Any) -> Any:
 
 def _weighted(x: Any, n: Any, exponent: Any, longest: int = LONGEST) -> Any:
     """[before, n, after] -> [before, 1, after]: 2**-exponent times the sum."""
+    own = backend.module().own_kernels(x)
+    if own is not None:
+        return _by_kernel(own, x, ops.left_shift(1, exponent))
     if isinstance(n, int):
         return (_in_blocks if n > longest else _at_once)(x, n, exponent)
     return _by_length(longest)(x, n, exponent)
+
+
+def _by_kernel(own: Any, x: Any, over: Any) -> Any:
+    """The sum over a whole number, rounded once."""
+    if x.shape[2] == 1:
+        return ops.expand_dims(own.last_axis_sum(ops.squeeze(x, -1), over), -1)
+    return ops.expand_dims(own.row_sums_of_each(x, over), 1)
 
 
 @functools.cache
@@ -155,15 +168,12 @@ def _at_once(x: Any, n: Any, exponent: Any) -> Any:
 
 def _product(row: Any, x: Any) -> Any:
     """[1, n] times [before, n, after] -> [before, 1, after]."""
-    own, n = backend.module().own_kernels(x), ops.shape(x)[1]
-    if own is not None and x.shape[0] != 1 and x.shape[2] != 1:
-        return own.products(ops.broadcast_to(row, (*ops.shape(x)[:1], 1, n)), x)
     if x.shape[0] == 1:
-        return ops.expand_dims(products.matmul(row, ops.squeeze(x, 0)), 0)
+        return ops.expand_dims(ops.matmul(row, ops.squeeze(x, 0)), 0)
     if x.shape[2] != 1:
-        return products.matmul(row, x)
+        return ops.matmul(row, x)
     # One product with a column, where a product for each row would be slow.
-    part = products.matmul(ops.squeeze(x, -1), ops.transpose(row))
+    part = ops.matmul(ops.squeeze(x, -1), ops.transpose(row))
     return ops.expand_dims(part, -1)
 
 
@@ -180,7 +190,7 @@ def last_axis_sum(x: Any) -> Any:
     own = backend.module().own_kernels(x)
     if own is not None:
         return own.last_axis_sum(x, 1)
-    return products.matmul(x, ops.ones((x.shape[-1], 1), dtype=x.dtype))
+    return ops.matmul(x, ops.ones((x.shape[-1], 1), dtype=x.dtype))
 
 
 def weighted_last_axis_sum(x: Any, exponent: Any) -> Any:
@@ -189,7 +199,7 @@ def weighted_last_axis_sum(x: Any, exponent: Any) -> Any:
     if own is not None:
         return own.last_axis_sum(x, ops.left_shift(1, exponent))
     weight = small_power_of_two(exponent, bits.name_of(x))
-    return products.matmul(x, ops.broadcast_to(weight, (ops.shape(x)[-1], 1)))
+    return ops.matmul(x, ops.broadcast_to(weight, (ops.shape(x)[-1], 1)))
 
 
 def exponent_of_count(n: Any, spare: int = 0) -> Any:
