@@ -241,6 +241,7 @@ class Study:
         seeds: int | None = None,
         epochs: int | None = None,
         models: Sequence[str] = (),
+        arms: Sequence[str] = (),
     ) -> Study:
         """The study with fewer runs, or shorter ones.
 
@@ -249,17 +250,12 @@ class Study:
             epochs: Of every run, likewise.
             models: Names of rows, or of models; all their rows are kept, in the
                 study's order. None given keeps all.
+            arms: Names of arms, likewise. A name with commas may come in its parts.
 
         Raises:
-            UserError: It has no such row or model; the text names those there are.
+            UserError: It has no such row, model or arm; the text names those there are.
         """
-        rows = tuple(row for row in self.rows if self._is_of(row, models))
-        known = dict.fromkeys(name for row in self.rows for name in self._names(row))
-        if unknown := [name for name in models if name not in known]:
-            raise UserError(
-                f"study {self.name} has no {unknown[0]!r}: there are "
-                f"{', '.join(known)}."
-            )
+        rows = self._rows_of(models)
         fields = {} if epochs is None else {"epochs": epochs}
         return dataclasses.replace(
             self,
@@ -267,11 +263,19 @@ class Study:
                 dataclasses.replace(row, fields={**row.fields, **fields})
                 for row in rows
             ),
+            arms=self._arms_of(arms),
             seeds=self.seeds if seeds is None else seeds,
         )
 
-    def _is_of(self, row: Row, models: Sequence[str]) -> bool:
-        return not models or not set(self._names(row)).isdisjoint(models)
+    def _rows_of(self, models: Sequence[str]) -> tuple[Row, ...]:
+        known = [name for row in self.rows for name in self._names(row)]
+        kept = _chosen(models, known, f"study {self.name} has no")
+        return tuple(row for row in self.rows if not kept.isdisjoint(self._names(row)))
+
+    def _arms_of(self, names: Sequence[str]) -> tuple[Arm, ...]:
+        known = [arm.name for arm in self.arms]
+        kept = _chosen(names, known, f"study {self.name} has no arm")
+        return tuple(arm for arm in self.arms if arm.name in kept)
 
     def _names(self, row: Row) -> tuple[str, str]:
         return row.name, row.fields.get("model", self.run.model)
@@ -280,6 +284,32 @@ class Study:
         fields = {**row.fields, **arm.fields, "seed": seed + arm.seed_offset}
         run = dataclasses.replace(self.run, **fields)
         return Planned(row=row.name, arm=arm.name, seed=seed, run=run)
+
+
+def _chosen(asked: Sequence[str], known: Sequence[str], refusal: str) -> set[str]:
+    """Those of the known names that were asked for; all where none was.
+
+    Commas part what is asked for, and some names have them: the longest name counts.
+
+    Raises:
+        UserError: One is unknown. The text begins with the refusal.
+    """
+    by_parts = {_parts(name): name for name in known}
+    left = [part for name in asked for part in _parts(name)]
+    chosen = set() if asked else set(known)
+    while left:
+        ends = range(len(left), 0, -1)
+        end = next((end for end in ends if tuple(left[:end]) in by_parts), 0)
+        if not end:
+            there = (repr(name) if "," in name else name for name in by_parts.values())
+            raise UserError(f"{refusal} {left[0]!r}: there are {', '.join(there)}.")
+        chosen.add(by_parts[tuple(left[:end])])
+        del left[:end]
+    return chosen
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in name.split(","))
 
 
 def short_name(part: str) -> str:

@@ -49,6 +49,12 @@ def scale_options(function: Any) -> Any:
     """What makes a study smaller; a report says that it was."""
     for option in (
         click.option(
+            "--arms",
+            type=Several(click.STRING, "arm"),
+            metavar="NAMES",
+            help="Only these arms, with commas.",
+        ),
+        click.option(
             "--models",
             type=Several(click.STRING, "model"),
             metavar="NAMES",
@@ -141,6 +147,7 @@ def run_command(
     seeds: int | None,
     epochs: int | None,
     models: tuple[str, ...] | None,
+    arms: tuple[str, ...] | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -162,7 +169,12 @@ def run_command(
     """
     from ._study_job import Job
 
-    scale = {"seeds": seeds, "epochs": epochs, "models": models or ()}
+    scale = {
+        "seeds": seeds,
+        "epochs": epochs,
+        "models": models or (),
+        "arms": arms or (),
+    }
     with results_only(), StopOnSignal(STOPPING) as stop:
         job = Job(study, scale, **options)
         job.train(stop)

@@ -59,6 +59,30 @@ def test_a_scaled_study_has_fewer_and_shorter_runs():
         STUDY.scaled(models=("vgg16",))
 
 
+def arms_of(*names, study=STUDY):
+    return [arm.name for arm in study.scaled(arms=names).arms]
+
+
+def test_a_scaled_study_has_the_arms_that_were_asked_for():
+    assert arms_of("again", "16") == ["16", "again"]  # in the study's order
+    assert arms_of() == ["16", "32", "again"]
+    with pytest.raises(
+        UserError, match="study two has no arm '8': there are 16, 32, again"
+    ):
+        STUDY.scaled(arms=("16", "8"))
+
+
+def test_names_with_commas_may_come_in_parts():
+    arms = tuple(Arm(name=name, fields={}) for name in ("16", "16, Kahan", "32"))
+    study = dataclasses.replace(STUDY, arms=arms)
+    for asked in (("16, Kahan",), ("16", "Kahan"), ("16,Kahan",)):
+        assert arms_of(*asked, study=study) == ["16, Kahan"]
+    assert arms_of("16", "16", "Kahan", study=study) == ["16", "16, Kahan"]
+    assert arms_of("16", "32", study=study) == ["16", "32"]
+    with pytest.raises(UserError, match="no arm 'Kahan': there are 16, '16, Kahan', 3"):
+        study.scaled(arms=("Kahan",))
+
+
 # --- Identity
 
 

@@ -91,6 +91,19 @@ def test_a_study_from_its_plan_to_its_report(folder):
     assert not any(entry.model.exists() for entry in entries)
 
 
+def test_arms_scale_a_study_down(folder):
+    ran = study("run", "own.py", "--epochs", "1", "--arms", "huge", "--json")
+    assert ran.exit_code == 0, ran.output
+    assert json.loads(ran.stdout)["counts"]["total"] == 1
+    assert study("status", "own.py").output.startswith("own: 1 runs: ")
+    assert study("status", "own.py", "--arms", "32,huge").output.startswith(
+        "own: 2 runs: "
+    )
+    page = (folder / "mlruns/studies/own/own.md").read_text()
+    assert "Not as planned: 1 of 2 arms;" in page
+    assert "study run own.py --epochs 1 --arms huge" in page
+
+
 def scaled():
     return _recipes.load("own.py").scaled(epochs=1)
 
@@ -119,6 +132,8 @@ def test_the_list_has_every_study_and_each_loads():
         (("run", "smok"), "no study 'smok': did you mean 'smoke'? There are "),
         (("run", "none.py"), "there is no file none.py"),
         (("run", "smoke", "--models", "vgg16"), "study smoke has no 'vgg16'"),
+        (("run", "smoke", "--arms", "8"), "study smoke has no arm '8': there are 16"),
+        (("run", "smoke", "--arms", ","), "give at least one arm"),
         (("run", "smoke", "--seeds", "0"), "--seeds"),
         (("report", "smoke", "--from", "none.csv"), "none.csv can't be read"),
         (("report", "smoke", "--from", "own.csv"), "own.csv holds the runs of another"),

@@ -325,7 +325,9 @@ def test_how_to_run_it_again():
     some = [one for one in RECORDS if one.row == "resnet14"]
     assert said(some) == "keras16 study run synthetic --models resnet14"
     comma = [one for one in RECORDS if one.row == "cnn, Adam"]
-    assert said(comma) == "keras16 study run synthetic"
+    assert said(comma) == "keras16 study run synthetic --models 'cnn, Adam'"
+    arms = [one for one in RECORDS if one.arm in ("16", "32")]
+    assert said(arms) == "keras16 study run synthetic --arms 16,32"
 
 
 # Formats

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import shlex
 from collections.abc import Mapping, Sequence
 
 from keras16.analysis import claims, progress
@@ -194,7 +195,13 @@ def _options(grid: Grid) -> str:
     fewer = 0 < done.seeds[1] < grid.study.seeds
     seeds = f" --seeds {done.seeds[1]}" if fewer else ""
     _, epochs = done.changed.get("epochs", ("", ""))
-    # Commas part the names: a row whose own name has one can't be asked for.
-    some = 0 < done.rows[0] < done.rows[1] and not any("," in row for row in grid.rows)
-    models = f" --models {','.join(grid.rows)}" if some else ""
-    return seeds + (f" --epochs {epochs}" if epochs.isdigit() else "") + models
+    models = _names(" --models", grid.rows, done.rows)
+    arms = _names(" --arms", grid.arms, done.arms)
+    epochs = f" --epochs {epochs}" if epochs.isdigit() else ""
+    return seeds + epochs + models + arms
+
+
+def _names(option: str, names: Sequence[str], count: tuple[int, int]) -> str:
+    """The option that asks for some of what there is; "" where that is none or all."""
+    done, planned = count
+    return f"{option} {shlex.quote(','.join(names))}" if 0 < done < planned else ""
