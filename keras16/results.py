@@ -74,9 +74,10 @@ class Record:
         parameters: Of the model.
         wide_tensors, tensors: Of the audited training step.
         code: The version of keras16's own source, as a short hash.
-        workers: How many runs of its study went on side by side.
-        foreign_cores: How many cores all else kept busy meanwhile, on average; None
-            where that was not measured.
+        workers: How many runs of its study went on side by side; the most of its
+            processes where it went on from a checkpoint.
+        foreign_cores: How many cores all else kept busy meanwhile, on average, or
+            likewise; None where that was not measured.
         began: When its process began to train, in seconds since 1970; 0 if unknown.
         wall_seconds: That it took, compilation and all; of the last process alone
             where it went on from a checkpoint.

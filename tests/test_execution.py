@@ -12,8 +12,10 @@ import time
 import psutil
 import pytest
 
+from keras16 import measure
 from keras16.errors import UserError
 from keras16.execution import identity, pool, sizes, worker
+from keras16.execution.company import Company
 from keras16.execution.environment import for_child
 from keras16.execution.ledger import Entry, Ledger
 from keras16.results import Record
@@ -169,11 +171,32 @@ def test_a_record_replaces_its_checkpoint_and_a_broken_one_is_told(tmp_path):
     entry = Entry(tmp_path / "one")
     entry.folder.mkdir()
     entry.checkpoint.write_bytes(b"weights")
+    entry.company.write_text("{}")
     entry.write(record_of(planned()))
-    assert not entry.checkpoint.exists()
+    assert not entry.checkpoint.exists() and not entry.company.exists()
     entry.record_file.write_text("{")
     with pytest.raises(UserError, match=r"record.json can't be read .*: delete it"):
         entry.record()
+
+
+def test_a_run_that_goes_on_has_the_company_of_its_most_crowded_part(
+    tmp_path, monkeypatch
+):
+    entry = Entry(tmp_path / "one")
+    beside = iter((0.7, 0.2, 0.1, 0.3))
+    monkeypatch.setattr(measure.ForeignLoad, "cores", lambda self: next(beside))
+    Company(entry, workers=3).keep()
+    # Killed before the first checkpoint: of that part nothing is left.
+    assert Company(entry, workers=1).felt() == {"workers": 1, "foreign_cores": 0.2}
+    Company(entry, workers=2).keep()
+    entry.checkpoint.write_bytes(b"weights")
+    assert Company(entry, workers=1).felt() == {"workers": 2, "foreign_cores": 0.3}
+
+
+def test_a_checkpoint_of_before_tells_of_no_company(tmp_path):
+    entry = Entry(tmp_path)
+    entry.checkpoint.write_bytes(b"weights")
+    assert Company(entry, workers=1).felt()["workers"] == 1
 
 
 # --- The pool, with a worker that plays a part
@@ -309,7 +332,7 @@ def weights_and_record(entry: Entry):
     return sorted(found), entry.record()
 
 
-def train_alone(folder: pathlib.Path, run: Run) -> subprocess.Popen:
+def train_alone(folder: pathlib.Path, run: Run, workers: int = 1) -> subprocess.Popen:
     """A process that trains one run with the pool, and tells its epochs."""
     program = f"""
 import pathlib, threading
@@ -319,7 +342,8 @@ from keras16.study import Planned, Run
 run = Run(**{run.fields()!r})
 one = Planned(row="r", arm="a", seed=1, run=run)
 task = pool.Task(one, Ledger(pathlib.Path({str(folder)!r})).entry(run))
-for event in pool.train([task], workers=1, stop=threading.Event(), keep_models=True):
+stop = threading.Event()
+for event in pool.train([task], workers={workers}, stop=stop, keep_models=True):
     print(event.kind, flush=True)
 """
     return subprocess.Popen(
@@ -343,8 +367,9 @@ def test_kill_9_of_any_process_changes_no_bit(tmp_path):
     run = dataclasses.replace(RUN, epochs=4, seed=1)
     undisturbed = train_alone(tmp_path / "whole", run)
     undisturbed.communicate(timeout=120)
-    disturbed = train_alone(tmp_path / "killed", run)
+    disturbed = train_alone(tmp_path / "killed", run, workers=2)
     wait_for(disturbed, "epoch")
+    wait_for(disturbed, "epoch")  # by now the first one has a checkpoint
     (child,) = psutil.Process(disturbed.pid).children()
     child.send_signal(signal.SIGKILL)
     wait_for(disturbed, "begun")  # anew
@@ -362,6 +387,7 @@ def test_kill_9_of_any_process_changes_no_bit(tmp_path):
     assert killed[0] == whole[0]
     assert killed[1].correct == whole[1].correct
     assert killed[1].foreign_cores is not None
+    assert (whole[1].workers, killed[1].workers) == (1, 2)  # and at last alone
     assert [e.loss for e in killed[1].epochs] == [e.loss for e in whole[1].epochs]
 
 

@@ -1,9 +1,10 @@
 """The folder of runs: what is over, what is half done, what is going on.
 
 Each run has FOLDER/KEY/CODE (see `identity`) with `record.json`, what it came to,
-written last and never torn; `checkpoint.npz`, the weights of its last epoch, while it
-lasts; `log.txt`, what its process printed; `model.keras` where models are kept; and
-`lock`, held by the process that trains it.
+written last and never torn; `checkpoint.npz`, the weights of its last epoch, and
+`company.json`, what went on beside it (see `company`), while they last; `log.txt`, what
+its process printed; `model.keras` where models are kept; and `lock`, held by the
+process that trains it.
 """
 
 from __future__ import annotations
@@ -42,6 +43,11 @@ class Entry:
         return self.folder / "checkpoint.npz"
 
     @property
+    def company(self) -> pathlib.Path:
+        """What went on beside the epochs so far, as JSON."""
+        return self.folder / "company.json"
+
+    @property
     def log(self) -> pathlib.Path:
         """What the process printed."""
         return self.folder / "log.txt"
@@ -65,12 +71,13 @@ class Entry:
             ) from error
 
     def write(self, record: Record) -> None:
-        """Writes what the run came to, and deletes its checkpoint."""
+        """Writes what the run came to, and deletes what it would go on from."""
         self.folder.mkdir(parents=True, exist_ok=True)
         part = self.record_file.with_suffix(f".{os.getpid()}.part")
         part.write_text(json.dumps(to_dict(record)))
         part.replace(self.record_file)
         self.checkpoint.unlink(missing_ok=True)
+        self.company.unlink(missing_ok=True)
 
     def lock(self) -> filelock.BaseFileLock:
         """Held by whoever trains the run; the system frees it when he dies."""

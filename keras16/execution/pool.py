@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from keras16.errors import UserError
 from keras16.execution import child, worker
+from keras16.execution.company import Company
 from keras16.execution.environment import for_child
 from keras16.execution.ledger import Entry
 from keras16.study import Planned
@@ -230,7 +231,7 @@ class _Pool:
                 worker.crashed(
                     task.planned.run,
                     process.why(),
-                    workers=self.workers,
+                    workers=Company(task.entry, self.workers).felt()["workers"],
                     began=process.began,
                 )
             )

@@ -24,6 +24,7 @@ import filelock
 from keras16 import hardware, user_code
 from keras16.errors import UserError
 from keras16.execution import identity
+from keras16.execution.company import Company
 from keras16.execution.ledger import Entry
 from keras16.results import MEASURED, Epoch, Record, packed
 from keras16.study import Run
@@ -38,11 +39,17 @@ PARENT_GONE = 75  # exit status
 
 
 class Teller:
-    """Tells the parent in JSON lines; an observer of the training."""
+    """Tells the parent in JSON lines; an observer of the training.
+
+    Attributes:
+        company: Kept whenever an epoch is over that was trained here; None at first.
+    """
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._told = 0.0
+        self._trains = False
+        self.company: Company | None = None
 
     def tell(self, event: str, **values: Any) -> None:
         """One line."""
@@ -58,12 +65,15 @@ class Teller:
 
     def stepped(self, epoch: int, step: int, loss: float) -> None:
         """Tells of it twice a second."""
+        self._trains = True
         if time.monotonic() - self._told > SECONDS_BETWEEN_STEPS:
             self._told = time.monotonic()
             self.tell("stepped", epoch=epoch, step=step)
 
     def epoch_ended(self, record: Epoch, model: keras.Model) -> None:
-        """Tells its numbers."""
+        """Tells its numbers; they may be those of an earlier process."""
+        if self.company is not None and self._trains:
+            self.company.keep()
         self.tell("epoch", **dataclasses.asdict(record))
 
     def monitored(self, observation: Any) -> None:
@@ -98,12 +108,13 @@ def _listen(stop: threading.Event) -> None:
 def _train(
     run: Run, entry: Entry, order: dict, teller: Teller, stop: threading.Event
 ) -> None:
-    from keras16 import measure, training
+    from keras16 import training
 
     if entry.record() is not None:  # another has finished it meanwhile
         teller.tell("ended")
         return
-    began, load = time.time(), measure.ForeignLoad()
+    began = time.time()
+    company = teller.company = Company(entry, order["workers"])
     try:
         result = training.fit(
             run,
@@ -116,15 +127,14 @@ def _train(
         raise
     except Exception as error:  # of any kind: that it crashes is a result
         cause = user_code.reason(error)
-        record = crashed(run, cause, workers=order["workers"], began=began)
+        record = crashed(run, cause, workers=company.felt()["workers"], began=began)
     else:
         if result.status == "killed":
             teller.tell("stopped")
             return
         if order["keep_model"] and result.status == "finished":
             result.model.save(entry.model)
-        workers, beside = order["workers"], load.cores()
-        record = recorded(result, workers=workers, began=began, foreign_cores=beside)
+        record = recorded(result, began=began, **company.felt())
     entry.write(record)
     teller.tell("ended")
 
@@ -136,7 +146,7 @@ def recorded(
 
     Args:
         result: Finished or failed.
-        workers: How many runs went on side by side.
+        workers: As in `Record`.
         began: When, in seconds since 1970.
         foreign_cores: As in `Record`.
     """
