@@ -8,6 +8,7 @@ FIRST, SECOND = "arXiv 2301.12809", "arXiv 2305.10947"
 
 PLAIN = Arm(name="16-plain", fields={"precision": "16-plain"})
 PURE = Arm(name="16", fields={"precision": "16"})
+KAHAN = Arm(name="16, Kahan", fields={"precision": "16", "rounding": "kahan"})
 FULL = Arm(name="32", fields={"precision": "32"})
 MIXED = Arm(name="mixed", fields={"precision": "mixed"})
 # Float32 once more with other seeds: what the procedure says of nothing but chance.

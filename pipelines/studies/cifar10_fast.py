@@ -16,11 +16,10 @@ and 91.3 at 32 (docs/results/cifar10_fast.md); ten epochs, and 94 %, were not tr
 nor a GPU.
 """
 
-from keras16.study import Arm, Claim, Row, Run, Study
+from keras16.study import Claim, Row, Run, Study
 
-from ._claims import FULL, PLAIN, PURE, SECOND
+from ._claims import FULL, KAHAN, PLAIN, PURE, SECOND
 
-KAHAN = Arm(name="16, Kahan", fields={"precision": "16", "rounding": "kahan"})
 HALF = (PLAIN, PURE, KAHAN)
 
 STUDY = Study(
