@@ -13,7 +13,6 @@
 #include "vectors.h"
 
 enum {
-    RANGES = 16,
     LINES = 8,     /* of results, of a task */
     SIDE = 4,      /* results, side by side */
     MOST_TAPS = 9, /* of a window, likewise */
@@ -39,8 +38,6 @@ typedef struct {
     const float *line_shares, *column_shares;
     int reads_slopes;
 } depthwise_work;
-
-static int whole(int channels) { return (channels + LANES - 1) / LANES * LANES; }
 
 /* How many numbers of a line its windows see, zeros around them included. */
 static int seen(const plan *p) {
@@ -243,7 +240,7 @@ static plan turned(const convolution *c) {
 
 /* A kernel in float32, its channels in whole vectors; NULL where there is no memory. */
 static float *widened(const plan *p, const uint16_t *kernel, int is_turned) {
-    int width = whole(p->channels), places = p->window_height * p->window_width;
+    int width = whole_vectors(p->channels), places = p->window_height * p->window_width;
     float *wide = malloc(sizeof(float) * (size_t)places * (size_t)width);
     if (!wide) return NULL;
     for (int place = 0; place < places; place++) {
@@ -271,7 +268,7 @@ static int by_kernel(plan p, const uint16_t *x, const uint16_t *kernel, int is_t
                      uint16_t *out) {
     float *wide = widened(&p, kernel, is_turned);
     if (!wide) return 0;
-    depthwise_work w = {.p = p, .x = x, .out = out, .kernel = wide, .width = whole(p.channels)};
+    depthwise_work w = {.p = p, .x = x, .out = out, .kernel = wide, .width = whole_vectors(p.channels)};
     int done = by_lines(&w);
     free(wide);
     return done;
@@ -288,7 +285,7 @@ int depthwise_back(const convolution *c, const uint16_t *slopes, const uint16_t 
 
 int depthwise_kernel_gradient(const convolution *c, const uint16_t *x, const uint16_t *slopes,
                               uint16_t *kernel) {
-    int width = whole(c->channels), places = c->window_height * c->window_width;
+    int width = whole_vectors(c->channels), places = c->window_height * c->window_width;
     size_t size = (size_t)places * (size_t)width;
     depthwise_work w = {.p = plan_of(c), .x = x, .slopes = slopes, .out = kernel, .width = width,
                         .sums = malloc(sizeof(float) * size * RANGES)};
@@ -318,7 +315,7 @@ static void fill_shares(float *shares, int results, int window, int stride, int 
 }
 
 static int means(const convolution *c, plan p, int reads_slopes, const uint16_t *x, uint16_t *out) {
-    size_t places = (size_t)p.window_height * p.window_width, width = whole(p.channels);
+    size_t places = (size_t)p.window_height * p.window_width, width = whole_vectors(p.channels);
     float *ones = malloc(sizeof(float) * (places * width + c->out_height + c->out_width));
     if (!ones) return 0;
     for (size_t i = 0; i < places * width; i++) ones[i] = 1;

@@ -20,8 +20,6 @@ enum {
     SIDE = 4,            /* vectors of sums at the same time */
     CHUNK_BYTES = 1 << 14,
     LEAST_ROWS = 32,     /* of a chunk */
-    RANGES = 16,         /* of rows, at least: each has its own sums */
-    LONGEST_RANGE = 8192,
     SUMS = 2,            /* of a range */
     LOWEST = -14,        /* exponent of a normal float16 */
     HIGHEST = 15,
@@ -179,9 +177,8 @@ static void slopes_task(void *context, int range) { sweep_range(context, range, 
 
 /* All ranges' sums; they end in those of the first. */
 static int run_sweep(sweep *s, void (*task)(void *, int)) {
-    int64_t ranges = (s->m->rows + LONGEST_RANGE - 1) / LONGEST_RANGE;
-    s->ranges = (int)(ranges > RANGES ? ranges : RANGES);
-    s->width = (s->m->channels + LANES - 1) / LANES * LANES;
+    s->ranges = ranges_of(s->m->rows);
+    s->width = whole_vectors(s->m->channels);
     size_t of_range = SUMS * (size_t)s->width;
     s->sums = malloc(sizeof(double) * of_range * (size_t)s->ranges);
     double work = QUESTION * (double)s->m->rows * s->width;

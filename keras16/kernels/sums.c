@@ -12,11 +12,7 @@
 #include "threads.h"
 #include "vectors.h"
 
-enum {
-    SIDE = 4,             /* vectors of sums at the same time */
-    RANGES = 16,          /* of rows, at least: each has its own sums */
-    LONGEST_RANGE = 8192, /* rows; float32 loses nothing that float16 would show */
-};
+enum { SIDE = 4 }; /* vectors of sums at the same time */
 
 typedef struct {
     const matrix *m;
@@ -60,9 +56,7 @@ static void range_task(void *context, int range) {
 static double nanoseconds(const matrix *m) { return 0.2 * (double)m->rows * m->channels; }
 
 int row_sums(const matrix *m, int64_t over, uint16_t *sums) {
-    int64_t ranges = (m->rows + LONGEST_RANGE - 1) / LONGEST_RANGE;
-    sweep s = {.m = m, .ranges = (int)(ranges > RANGES ? ranges : RANGES),
-               .width = (m->channels + LANES - 1) / LANES * LANES};
+    sweep s = {.m = m, .ranges = ranges_of(m->rows), .width = whole_vectors(m->channels)};
     s.sums = malloc(sizeof(float) * (size_t)s.ranges * (size_t)s.width);
     if (!s.sums) return 0;
     int done = run_in_parallel(s.ranges, nanoseconds(m), range_task, &s);

@@ -7,7 +7,20 @@
 #include <immintrin.h>
 #include <stdint.h>
 
-enum { LANES = 16 }; /* float32 of a register */
+enum {
+    LANES = 16,           /* float32 of a register */
+    RANGES = 16,          /* of what is summed, at least: each has its own sums */
+    LONGEST_RANGE = 8192, /* rows; float32 loses nothing that float16 would show */
+};
+
+/* Channels in whole vectors. */
+static inline int whole_vectors(int channels) { return (channels + LANES - 1) / LANES * LANES; }
+
+/* How many ranges there are of so many rows, on any number of cores. */
+static inline int ranges_of(int64_t rows) {
+    int64_t ranges = (rows + LONGEST_RANGE - 1) / LONGEST_RANGE;
+    return (int)(ranges > RANGES ? ranges : RANGES);
+}
 
 /* The lanes that are filled from the first of them on; of none left, none. */
 static inline __mmask16 lanes_at(int channels, int first) {
