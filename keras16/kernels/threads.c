@@ -8,18 +8,23 @@
 
 enum { SLOTS = 5, MOST_THREADS = 64, WORTH_WAKING = 300000 /* nanoseconds */ };
 
+/* What one call does: it lies in the caller's memory until all tasks are done. */
+typedef struct {
+    int count;
+    void (*task)(void *, int);
+    void *context;
+    atomic_int next, failed;
+} job;
+
 static struct {
     pthread_mutex_t owner; /* who has it has all threads */
     pthread_mutex_t lock;
     pthread_cond_t begun, ended;
     int threads;
-    int active;   /* of them, in this job */
-    int is_open;  /* whether this job takes more of them */
-    unsigned job; /* counts jobs */
-    int count;
-    void (*task)(void *, int);
-    void *context;
-    atomic_int next;
+    int active;    /* of them, in this job */
+    int is_open;   /* whether this job takes more of them */
+    unsigned jobs; /* so far */
+    job *now;
 } pool = {
     .owner = PTHREAD_MUTEX_INITIALIZER,
     .lock = PTHREAD_MUTEX_INITIALIZER,
@@ -27,10 +32,14 @@ static struct {
     .ended = PTHREAD_COND_INITIALIZER,
 };
 
-static atomic_int failed;
+/* The job whose task this thread is in: the inner one where a task has jobs of its own. */
+static _Thread_local job *of_thread;
 
-static void take_tasks(void) {
-    for (int i; (i = atomic_fetch_add(&pool.next, 1)) < pool.count;) pool.task(pool.context, i);
+static void take_tasks(job *now) {
+    job *outer = of_thread;
+    of_thread = now;
+    for (int i; (i = atomic_fetch_add(&now->next, 1)) < now->count;) now->task(now->context, i);
+    of_thread = outer;
 }
 
 static void *wait_for_work(void *unused) {
@@ -38,11 +47,12 @@ static void *wait_for_work(void *unused) {
     unsigned seen = 0;
     pthread_mutex_lock(&pool.lock);
     for (;;) {
-        while (pool.job == seen || !pool.is_open) pthread_cond_wait(&pool.begun, &pool.lock);
-        seen = pool.job;
+        while (pool.jobs == seen || !pool.is_open) pthread_cond_wait(&pool.begun, &pool.lock);
+        seen = pool.jobs;
+        job *now = pool.now;
         pool.active++;
         pthread_mutex_unlock(&pool.lock);
-        take_tasks();
+        take_tasks(now);
         pthread_mutex_lock(&pool.lock);
         if (--pool.active == 0) pthread_cond_signal(&pool.ended);
     }
@@ -71,26 +81,26 @@ static pthread_once_t made = PTHREAD_ONCE_INIT;
 
 int run_in_parallel(int count, double work, void (*task)(void *, int), void *context) {
     pthread_once(&made, make_threads);
+    job mine = {.count = count, .task = task, .context = context};
     if (count == 1 || work < WORTH_WAKING || !pool.threads ||
         pthread_mutex_trylock(&pool.owner)) {
-        for (int i = 0; i < count; i++) task(context, i);
-        return !atomic_exchange(&failed, 0);
+        take_tasks(&mine);
+        return !atomic_load(&mine.failed);
     }
     pthread_mutex_lock(&pool.lock);
-    pool.count = count, pool.task = task, pool.context = context;
-    atomic_store(&pool.next, 0);
-    pool.job++;
+    pool.now = &mine;
+    pool.jobs++;
     pool.is_open = 1;
     pthread_cond_broadcast(&pool.begun);
     pthread_mutex_unlock(&pool.lock);
-    take_tasks();
+    take_tasks(&mine);
     pthread_mutex_lock(&pool.lock);
     /* Who wakes too late is not waited for. */
     pool.is_open = 0;
     while (pool.active) pthread_cond_wait(&pool.ended, &pool.lock);
     pthread_mutex_unlock(&pool.lock);
     pthread_mutex_unlock(&pool.owner);
-    return !atomic_exchange(&failed, 0);
+    return !atomic_load(&mine.failed);
 }
 
 void *thread_memory(int slot, size_t size) {
@@ -106,4 +116,4 @@ void *thread_memory(int slot, size_t size) {
     return memory[slot];
 }
 
-void out_of_memory(void) { atomic_store(&failed, 1); }
+void out_of_memory(void) { atomic_store(&of_thread->failed, 1); }
