@@ -443,6 +443,11 @@ def test_sums_and_products_are_the_same_to_the_bit_on_any_number_of_cores():
         "found += [own.row_sums_of_each(x[0], 7), own.dropout(x, 0.3, [1, 2])]\n"
         "found += [own.products(x[0], tf.transpose(x[1], (0, 2, 1)))]\n"
         "found += own.batch_normalized_gradients(rows, y, rows[0], of)\n"
+        "rows = tf.tile(rows, (8, 1))\n"
+        "with tf.GradientTape() as tape:\n"
+        "    tape.watch(rows)\n"
+        "    y = own.softmax(rows)\n"
+        "found += [y, tape.gradient(y, rows, rows[::-1])]\n"
         "bits = b''.join(f.numpy().tobytes() for f in found)\n"
         "print(hashlib.sha256(bits).hexdigest())"
     )
@@ -632,6 +637,131 @@ def test_relu_layers_and_activations_take_them():
         assert "Keras16Rectified" in {op.type for op in step.graph.get_operations()}
     sloped = layers.ReLU(negative_slope=0.5, dtype="float16")
     np.testing.assert_array_equal(sloped(x), np.where(x < 0, x / 2, x))
+
+
+# Softmax
+
+
+def shares(x):
+    """In float64; of -inf alone 0."""
+    x = wide(x)
+    top = x.max(axis=-1, keepdims=True)
+    exponentials = np.exp(x - np.where(np.isinf(top), 0, top))
+    total = exponentials.sum(axis=-1, keepdims=True)
+    return exponentials / np.where(total == 0, 1, total)
+
+
+def assert_softmax(x, slopes):
+    """Value and gradient are rounded once, after an error of 2**-19 of their terms."""
+    value, gradient = run(own.softmax, x, upstream=slopes)
+    p, slopes = shares(x), wide(slopes)
+    assert_rounded(value, p, p)
+    # Less a slope of a largest number: nothing is left to cancel where its p is near 1.
+    top = wide(x).argmax(axis=-1)[:, None]
+    slopes = slopes - np.take_along_axis(slopes, top, axis=-1)
+    mean = (p * slopes).sum(axis=-1, keepdims=True)
+    terms = np.abs(slopes) + (p * np.abs(slopes)).sum(axis=-1, keepdims=True)
+    assert_rounded(gradient, p * (slopes - mean), p * terms)
+
+
+def assert_rounded(found, right, terms):
+    place = np.spacing(np.abs(right).astype("float16")).astype("float64")
+    assert (np.abs(found - right) <= 0.5 * place + 2.0**-19 * terms).all()
+
+
+@needs_kernels
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 10.0, 6e4])
+@pytest.mark.parametrize("columns", [1, 2, 10, 16, 64, 257, 1000, 1 << 17])
+def test_softmax_and_its_gradient_are_those_of_float64(columns, scale):
+    shape = (3 if columns > 1000 else 37, columns)
+    x = (wide(drawn(shape)) * scale).clip(-65504, 65504).astype("float16")
+    assert_softmax(x, drawn(shape, 2))
+    assert_softmax(x - np.float16(5), 1e4 * drawn(shape, 3))
+
+
+@needs_kernels
+def test_softmax_of_every_difference_that_shows():
+    """Also beside one share of nearly 1, and beside equal ones."""
+    gaps = np.arange(1 << 16, dtype="uint16").view("float16")
+    gaps = gaps[(gaps <= 0) & (gaps >= -60)]
+    x = np.stack([np.zeros_like(gaps), gaps], axis=-1)
+    assert_softmax(x, np.tile(np.array([3, -40], "float16"), (len(x), 1)))
+    assert_softmax(np.repeat(x, 3, axis=-1), drawn((len(x), 6)))
+
+
+@needs_kernels
+def test_softmax_of_what_is_no_number():
+    x = drawn((20, 300))
+    x[1, 5] = x[2, 299] = -np.inf
+    x[3] = -np.inf
+    assert_softmax(x, drawn(x.shape, 2))
+    bad = {4: np.nan, 5: np.inf, 18: np.nan, 19: np.inf}
+    for row, number in bad.items():
+        x[row, 7 * row] = number
+    slopes = drawn(x.shape, 2)
+    slopes[10, 17] = np.nan
+    value, gradient = run(own.softmax, x, upstream=slopes)
+    good = ~np.isin(np.arange(20), list(bad))
+    assert np.isnan(value[~good]).all() and np.isfinite(value[good]).all()
+    np.testing.assert_array_equal(value[3], 0)
+    good[10] = False
+    assert np.isnan(gradient[~good]).all() and np.isfinite(gradient[good]).all()
+    for shape in ((0, 3), (3, 0)):
+        nothing = np.zeros(shape, "float16")
+        assert [a.shape for a in run(own.softmax, nothing)] == [shape, shape]
+
+
+@needs_kernels
+def test_softmax_takes_over_only_memory_that_nothing_else_uses():
+    import tensorflow as tf
+
+    @tf.function(autograph=False)
+    def step(x, slopes):
+        used = x - 1
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(used)
+            first, second = own.softmax(x + 1), own.softmax(used)
+        over = tape.gradient(second, used, slopes * 2)
+        return first, second, over, tape.gradient(second, used, slopes), used, slopes
+
+    x, slopes = drawn((2000, 48)), drawn((2000, 48), 2)
+    first, second, over, apart, used, kept = step(constant(x), constant(slopes))
+    np.testing.assert_array_equal(used, x - 1)
+    np.testing.assert_array_equal(kept, slopes)
+    np.testing.assert_array_equal(first, run(own.softmax, x + 1)[0])
+    for gradient, upstream in ((apart, slopes), (over, 2 * slopes)):
+        right = run(own.softmax, x - 1, upstream=upstream)
+        np.testing.assert_array_equal(second, right[0])
+        np.testing.assert_array_equal(gradient, right[1])
+
+
+@needs_kernels
+def test_softmax_has_second_gradients():
+    import tensorflow as tf
+
+    def second(function, x, weights):
+        with tf.GradientTape() as outer:
+            outer.watch([x, weights])
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                value = tf.reduce_sum(function(x) * weights)
+            total = tf.reduce_sum(inner.gradient(value, x) ** 2)
+        return outer.gradient(total, [x, weights])
+
+    given = constant(drawn((5, 9))), constant(drawn((5, 9), 2))
+    found = second(own.softmax, *given)
+    right = second(tf.nn.softmax, *(tf.cast(g, "float64") for g in given))
+    for one, exact in zip(found, right, strict=True):
+        scale = np.abs(exact).max()
+        assert np.abs(wide(one) - exact.numpy()).max() < 0.005 * scale
+
+
+@needs_kernels
+def test_softmax_layers_and_activations_take_it():
+    taken = {"Keras16Softmax"}
+    assert kinds_of(layers.Softmax(dtype="float16"), (5, 7)) == taken
+    assert kinds_of(layers.Softmax(axis=1, dtype="float16"), (5, 7, 3)) == taken
+    assert kinds_of(layers.Activation("softmax", dtype="float16"), (5, 7)) == taken
 
 
 # Where they are not

@@ -28,6 +28,8 @@ _ALONG = "Keras16SumsOfRows"
 _RECTIFIED = "Keras16Rectified"
 _RECTIFIED_BACK = "Keras16RectifiedOfSlopes"
 _DROPPED = "Keras16Dropped"
+_SOFTMAX = "Keras16Softmax"
+_SOFTMAX_BACK = "Keras16SoftmaxOfSlopes"
 
 # The bits of float16 numbers are compared as whole numbers: infinity is below this one.
 _JUST_BEYOND_INFINITY = np.uint16(0x7C01).view(np.float16)
@@ -411,6 +413,34 @@ def _gradient_of_dropped(op: Any, upstream: Any) -> list[Any]:
     return [_dropped(upstream, key, numbers), None, None]
 
 
+def softmax(rows: Any) -> Any:
+    """Softmax of each row of [n, length] float16, and its gradient, rounded once.
+
+    A row of -inf alone gives 0, one with NaN or +inf nothing but NaN.
+    """
+    y = _library().keras16_softmax(x=rows)
+    y.set_shape(rows.shape)
+    return y
+
+
+def _softmax_back(rows: Any, slopes: Any) -> Any:
+    x = _library().keras16_softmax_of_slopes(x=rows, slopes=slopes)
+    x.set_shape(rows.shape)
+    return x
+
+
+def _gradient_of_softmax(op: Any, upstream: Any) -> Any:
+    return _softmax_back(op.inputs[0], upstream)
+
+
+def _gradients_of_softmax_back(op: Any, upstream: Any) -> list[Any]:
+    """Its matrix of slopes is symmetric; of its logits it is one of slopes again."""
+    rows, slopes = op.inputs
+    shares = softmax(rows)
+    product = math.prod(g - last_axis_sum(shares * g, 1) for g in (slopes, upstream))
+    return [_softmax_back(rows, product), _softmax_back(rows, upstream)]
+
+
 def _word(number: float) -> Any:
     """A number of the host as the word of its float32 bits, int32."""
     return tf.constant(np.float32(number).view(np.int32))
@@ -623,4 +653,6 @@ _GRADIENTS = {
     _RECTIFIED: _gradient_of_relu,
     _RECTIFIED_BACK: _gradient_of_rectified_slopes,
     _DROPPED: _gradient_of_dropped,
+    _SOFTMAX: _gradient_of_softmax,
+    _SOFTMAX_BACK: _gradients_of_softmax_back,
 }

@@ -116,6 +116,11 @@ typedef struct {
 
 int dropped(const drop *d, const uint16_t *x, int64_t size, uint16_t *y);
 
+/* Exponentials of each row over their sum; of a row of -inf alone 0. */
+int softmax(const matrix *m, uint16_t *y);
+/* Its gradient, from the same rows: exponentials that y has rounded to 0 count. */
+int softmax_back(const matrix *m, const uint16_t *slopes, uint16_t *x);
+
 /* An exact sum in units of 2**-24: seven digits of 14 bits, the last one signed, and how
  * many of what was added was no number. Adds `count` times the sum of x, each times 2 to
  * its exponent; NULL for exponents of 0. */

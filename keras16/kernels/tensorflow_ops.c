@@ -579,6 +579,36 @@ static void compute_dropped(void *unused, void *context) {
     end(&c);
 }
 
+/* ---- softmax ------------------------------------------------------------------------ */
+
+static void compute_softmax(void *unused, void *context) {
+    (void)unused;
+    enum { X, INPUTS };
+    call c = begin(context, INPUTS);
+    matrix m = {0};
+    if (!failed(&c) && !read_matrix(c.in[X], &m)) fail(&c, INVALID_ARGUMENT, SHAPES);
+    int64_t shape[] = {m.rows, m.channels};
+    const void *x = NULL;
+    void *y = output_over(&c, X, 0, shape, 2, &x);
+    m.x = x;
+    if (!failed(&c) && !softmax(&m, y)) fail(&c, RESOURCE_EXHAUSTED, MEMORY);
+    end(&c);
+}
+
+static void compute_softmax_back(void *unused, void *context) {
+    (void)unused;
+    enum { X, SLOPES, INPUTS };
+    call c = begin(context, INPUTS);
+    matrix m = {0};
+    if (!failed(&c) && !(read_matrix(c.in[X], &m) && is_matrix(c.in[SLOPES], &m)))
+        fail(&c, INVALID_ARGUMENT, SHAPES);
+    int64_t shape[] = {m.rows, m.channels};
+    const void *slopes = NULL;
+    void *of_x = output_over(&c, SLOPES, 0, shape, 2, &slopes);
+    if (!failed(&c) && !softmax_back(&m, slopes, of_x)) fail(&c, RESOURCE_EXHAUSTED, MEMORY);
+    end(&c);
+}
+
 /* ---- updates ---------------------------------------------------------------------- */
 
 /* The last input: five floats, as the words of their bits, and three whole numbers. */
@@ -731,6 +761,9 @@ __attribute__((constructor)) static void offer_all(void) {
           LIST("x: half"), compute_rectified_back);
     offer("Keras16Dropped", LIST("x: half", "key: int32", "numbers: int32"), LIST("y: half"),
           compute_dropped);
+    offer("Keras16Softmax", LIST("x: half"), LIST("y: half"), compute_softmax);
+    offer("Keras16SoftmaxOfSlopes", LIST("x: half", "slopes: half"), LIST("of_x: half"),
+          compute_softmax_back);
     offer("Keras16Accumulated",
           LIST("words: int32", "x: half", "exponents: int32", "count: int32"),
           LIST("sum: int32"), compute_accumulated);

@@ -506,90 +506,115 @@ static void add_rows(const lines *l, const float *x, const float *slopes, const 
     if (count == 1) add_slopes(l, x, slopes, of, 1);
 }
 
-/* A unit's part of the sums of some blocks of inputs, [block, output block, taps, 256]. */
-static void add_unit(const kernel_work *w, unit u, int count, const float *read,
-                     const float *slopes, float *sums) {
+/* A square of the gradient, the sum of some that lie so far apart, rounded to float16. */
+static void round_square(const kernel_work *w, int b, int o, int k, const float *sums,
+                         int partials, size_t apart) {
     const plan *p = w->p;
-    int output_blocks = blocks(p->out_channels), taps = p->y.window * p->x.window;
+    __m512 square[LANES];
+    for (int i = 0; i < LANES; i++) {
+        square[i] = _mm512_loadu_ps(sums + i * LANES);
+        for (int partial = 1; partial < partials; partial++)
+            square[i] = _mm512_add_ps(square[i],
+                                      _mm512_loadu_ps(sums + i * LANES + partial * apart));
+    }
+    transpose((__m512i *)square);
+    for (int i = 0; i < LANES && b * LANES + i < p->channels; i++) {
+        size_t to = ((size_t)k * p->channels + b * LANES + i) * p->out_channels;
+        put(w->kernel + to + o * LANES, lanes_at(p->out_channels, o * LANES), square[i]);
+    }
+}
+
+/* What a task adds up: some blocks of inputs, over some units. */
+typedef struct {
+    int first, count;
+    float *sums;  /* [block, output block, taps, 256]; NULL where there is one unit, whose
+                   * sums are rounded while they are in the cache */
+} kernel_part;
+
+/* A row of the window, by a block of results. */
+static void add_window_row(const kernel_work *w, const kernel_part *part, const lines *l, int i,
+                           int o, const float *read, const float *slopes) {
+    const plan *p = w->p;
+    int output_blocks = blocks(p->out_channels), window = p->x.window;
     size_t of_line = (size_t)p->phases * p->columns * LANES, of_block = of_line * p->lines;
+    for (int first = 0; first < part->count * window; first += ROWS) {
+        int side = at_most(ROWS, part->count * window - first);
+        float alone[ROWS * SQUARE];
+        rows of;
+        for (int r = 0; r < side; r++) {
+            int b = (first + r) / window, j = (first + r) % window;
+            int column = read_by(&p->x, 0, j);
+            of.read[r] = b * of_block + read_by(&p->y, 0, i) * of_line +
+                         ((size_t)(column % p->phases) * p->columns + column / p->phases) * LANES;
+            size_t at = (((size_t)b * output_blocks + o) * p->y.window + i) * window + j;
+            of.sums[r] = part->sums ? part->sums + at * SQUARE : alone + r * SQUARE;
+        }
+        if (!part->sums) memset(alone, 0, sizeof alone);
+        for (int s = 0; s < LANES && o * LANES + s < p->out_channels; s += SLOPES) {
+            add_rows(l, read, slopes + s, &of, side);
+            for (int r = 0; r < side; r++) of.sums[r] += SLOPES * LANES;
+        }
+        for (int r = 0; r < side && !part->sums; r++)
+            round_square(w, part->first + (first + r) / window, o,
+                         i * window + (first + r) % window, alone + r * SQUARE, 1, 0);
+    }
+}
+
+static void add_unit(const kernel_work *w, unit u, const kernel_part *part, const float *read,
+                     const float *slopes) {
+    const plan *p = w->p;
+    size_t of_line = (size_t)p->phases * p->columns * LANES;
     lines l = {
-        .images = u.images, .columns = u.columns, .of_image = of_block * count,
+        .images = u.images, .columns = u.columns, .of_image = of_line * p->lines * part->count,
         .of_line = of_line * p->y.stride,
         .slopes_of_image = (size_t)u.lines * u.columns * LANES,
     };
-    for (int o = 0; o < output_blocks; o++)
+    for (int o = 0; o < blocks(p->out_channels); o++)
         for (int i = 0; i < p->y.window; i++) {
-            int row = read_by(&p->y, 0, i), y = row + p->y.nearest + u.line * p->y.stride;
-            l.from = y < 0 ? parts_of(-y, p->y.stride) : 0;
-            l.until = y < p->y.given ? at_most(u.lines, parts_of(p->y.given - y, p->y.stride)) : 0;
-            if (l.from >= l.until) continue;
-            for (int first = 0; first < count * p->x.window; first += ROWS) {
-                int side = at_most(ROWS, count * p->x.window - first);
-                rows of;
-                for (int r = 0; r < side; r++) {
-                    int b = (first + r) / p->x.window, j = (first + r) % p->x.window;
-                    int column = read_by(&p->x, 0, j);
-                    of.read[r] = b * of_block + row * of_line +
-                                 ((size_t)(column % p->phases) * p->columns +
-                                  column / p->phases) * LANES;
-                    of.sums[r] = sums + (((size_t)b * output_blocks + o) * taps +
-                                         i * p->x.window + j) * SQUARE;
-                }
-                const float *by = slopes + o * u.images * l.slopes_of_image;
-                for (int i = 0; i < LANES; i += SLOPES) {
-                    if (o * LANES + i >= p->out_channels) break;
-                    add_rows(&l, read, by + i, &of, side);
-                    for (int r = 0; r < side; r++) of.sums[r] += SLOPES * LANES;
-                }
-            }
+            int y = read_by(&p->y, 0, i) + p->y.nearest + u.line * p->y.stride;
+            l.from = y < 0 ? at_most(u.lines, parts_of(-y, p->y.stride)) : 0;
+            l.until = at_most(u.lines, parts_of(at_least(p->y.given - y, 0), p->y.stride));
+            add_window_row(w, part, &l, i, o, read, slopes + o * u.images * l.slopes_of_image);
         }
 }
 
 static void kernel_task(void *context, int task) {
     const kernel_work *w = context;
     const plan *p = w->p;
-    int partial = task / w->parts_of_channels, part = task % w->parts_of_channels;
+    int partial = task / w->parts_of_channels, number = task % w->parts_of_channels;
     int input_blocks = blocks(p->channels), output_blocks = blocks(p->out_channels);
-    int first = input_blocks * part / w->parts_of_channels;
-    int count = input_blocks * (part + 1) / w->parts_of_channels - first;
+    kernel_part part = {.first = input_blocks * number / w->parts_of_channels};
+    part.count = input_blocks * (number + 1) / w->parts_of_channels - part.first;
     size_t pixels = (size_t)p->of_unit * p->y.size * p->x.size;
-    float *read = thread_memory(0, sizeof(float) * LANES * p->of_unit * count * pixels_read(p));
+    float *read = thread_memory(
+        0, sizeof(float) * LANES * p->of_unit * part.count * pixels_read(p));
     float *slopes = thread_memory(1, sizeof(float) * LANES * output_blocks * pixels);
     if (!read || !slopes) return out_of_memory();
-    size_t of_block = (size_t)output_blocks * p->y.window * p->x.window * SQUARE;
-    float *sums = w->sums + ((size_t)partial * input_blocks + first) * of_block;
-    memset(sums, 0, sizeof(float) * of_block * count);
+    if (w->sums) {
+        size_t of_block = (size_t)output_blocks * p->y.window * p->x.window * SQUARE;
+        part.sums = w->sums + ((size_t)partial * input_blocks + part.first) * of_block;
+        memset(part.sums, 0, sizeof(float) * of_block * part.count);
+    }
     int64_t units = units_of(p), until = units * (partial + 1) / w->partials;
     for (int64_t at = units * partial / w->partials; at < until; at++) {
         unit u = unit_at(p, at);
-        lay_out(p, u, w->inputs, first, count, read);
+        lay_out(p, u, w->inputs, part.first, part.count, read);
         lay_slopes(w, u, slopes);
-        add_unit(w, u, count, read, slopes, sums);
+        add_unit(w, u, &part, read, slopes);
     }
 }
 
-/* The partial sums of a block of input channels, added and rounded. */
+/* The partial sums of a block of input channels. */
 static void round_block(void *context, int b) {
     const kernel_work *w = context;
     const plan *p = w->p;
     int taps = p->y.window * p->x.window, output_blocks = blocks(p->out_channels);
     size_t all = (size_t)blocks(p->channels) * output_blocks * taps * SQUARE;
-    const float *sums = w->sums + (size_t)b * output_blocks * taps * SQUARE;
     for (int o = 0; o < output_blocks; o++)
-        for (int k = 0; k < taps; k++, sums += SQUARE) {
-            __m512 square[LANES];
-            for (int i = 0; i < LANES; i++) {
-                square[i] = _mm512_loadu_ps(sums + i * LANES);
-                for (int partial = 1; partial < w->partials; partial++)
-                    square[i] = _mm512_add_ps(
-                        square[i], _mm512_loadu_ps(sums + i * LANES + partial * all));
-            }
-            transpose((__m512i *)square);
-            for (int i = 0; i < LANES && b * LANES + i < p->channels; i++) {
-                size_t to = ((size_t)k * p->channels + b * LANES + i) * p->out_channels;
-                put(w->kernel + to + o * LANES, lanes_at(p->out_channels, o * LANES), square[i]);
-            }
-        }
+        for (int k = 0; k < taps; k++)
+            round_square(w, b, o, k,
+                         w->sums + (((size_t)b * output_blocks + o) * taps + k) * SQUARE,
+                         w->partials, all);
 }
 
 int vector_kernel_gradient(const convolution *c, const half *x, const half *slopes,
@@ -604,14 +629,17 @@ int vector_kernel_gradient(const convolution *c, const half *x, const half *slop
     int64_t units = units_of(&p);
     int partials = at_most(PARTIALS, (int)(PARTIAL_BYTES / (sizeof(float) * all + 1)));
     partials = (int)at_least(at_most(partials, (int)units), 1);
-    kernel_work w = {&p, x, slopes, partials,
-                     at_least(1, at_most(input_blocks, parts_of(ENOUGH_TASKS, partials))),
-                     aligned_alloc(64, sizeof(float) * (all * partials + SQUARE)), kernel};
+    kernel_work w = {.p = &p, .inputs = x, .slopes = slopes, .partials = partials,
+                     .parts_of_channels = at_least(
+                         1, at_most(input_blocks, parts_of(ENOUGH_TASKS, partials))),
+                     .kernel = kernel};
+    if (units > 1) w.sums = aligned_alloc(64, sizeof(float) * all * partials);
+    if (units > 1 && !w.sums) return 0;
     double products = (double)all / LANES * p.images * p.y.out * p.x.out;
-    int done = w.sums &&
-               run_in_parallel(partials * w.parts_of_channels, 1e-3 * OF_PRODUCT * products,
-                               kernel_task, &w) &&
-               run_in_parallel(input_blocks, 1e-3 * OF_VECTOR * all / LANES * partials,
+    int done = run_in_parallel(partials * w.parts_of_channels, 1e-3 * OF_PRODUCT * products,
+                               kernel_task, &w);
+    if (done && w.sums)
+        done = run_in_parallel(input_blocks, 1e-3 * OF_VECTOR * all / LANES * partials,
                                round_block, &w);
     free(w.sums);
     return done;
