@@ -1,5 +1,7 @@
 """keras16's own kernels, where they are compiled and this CPU runs them."""
 
+import functools
+import math
 import os
 import pathlib
 import subprocess
@@ -448,6 +450,10 @@ def test_sums_and_products_are_the_same_to_the_bit_on_any_number_of_cores():
         "    tape.watch(rows)\n"
         "    y = own.softmax(rows)\n"
         "found += [y, tape.gradient(y, rows, rows[::-1])]\n"
+        "with tf.GradientTape() as tape:\n"
+        "    tape.watch(x)\n"
+        "    y = own.maxima(x, (9, 9), (1, 1), 'same')\n"
+        "found += [y, tape.gradient(y, x, y)]\n"
         "bits = b''.join(f.numpy().tobytes() for f in found)\n"
         "print(hashlib.sha256(bits).hexdigest())"
     )
@@ -762,6 +768,145 @@ def test_softmax_layers_and_activations_take_it():
     assert kinds_of(layers.Softmax(dtype="float16"), (5, 7)) == taken
     assert kinds_of(layers.Softmax(axis=1, dtype="float16"), (5, 7, 3)) == taken
     assert kinds_of(layers.Activation("softmax", dtype="float16"), (5, 7)) == taken
+
+
+# Maxima of windows
+
+# Size, strides, padding, shape of the images.
+POOLED = [
+    ((2, 2), (2, 2), "valid", (3, 6, 8, 40)),
+    ((3, 2), (3, 2), "same", (2, 7, 9, 40)),  # side by side, beyond the edges
+    ((3, 2), (3, 2), "valid", (2, 7, 9, 5)),
+    ((3, 3), (2, 2), "valid", (2, 9, 8, 33)),
+    ((3, 3), (2, 2), "same", (2, 8, 9, 32)),
+    ((3, 2), (1, 1), "same", (2, 5, 7, 1)),
+    ((2, 3), (1, 3), "valid", (1, 40, 7, 5)),  # more lines than a task has
+    ((2, 1), (3, 2), "same", (2, 50, 7, 16)),  # places that no window holds
+    ((40, 1), (50, 1), "valid", (1, 140, 2, 3)),
+    ((9, 7), (2, 1), "same", (2, 4, 5, 3)),
+    ((5, 2), (1, 1), "valid", (2, 4, 5, 3)),
+    ((3, 3), (2, 2), "same", (0, 8, 8, 3)),
+    ((3, 3), (2, 2), "same", (2, 0, 8, 3)),
+]
+
+
+def pooled(x, slopes, size, strides, padding):
+    """In float64: the maxima of windows, and the gradient of x; NaN is the largest."""
+    axes = zip(x.shape[1:3], size, strides, (1, 1), strict=True)
+    (rows, top), (columns, left) = (own.placed(*axis, padding) for axis in axes)
+    images, channels = range(len(x)), range(x.shape[3])
+    y, of_x = np.zeros((len(x), rows, columns, len(channels))), np.zeros(x.shape)
+    for row, column in np.ndindex(rows, columns):
+        first = row * strides[0] - top, column * strides[1] - left
+        seen = tuple(slice(max(f, 0), f + k) for f, k in zip(first, size, strict=True))
+        window = wide(x)[:, *seen]
+        flat = window.reshape(len(x), math.prod(window.shape[1:3]), len(channels))
+        place = flat.argmax(axis=1)  # the first, NaN among them
+        at = np.ix_(images, channels)
+        y[:, row, column] = flat[at[0], place, at[1]]
+        gradient = np.zeros_like(flat)
+        gradient[at[0], place, at[1]] = wide(slopes)[:, row, column]
+        of_x[:, *seen] += gradient.reshape(window.shape)
+    return y, of_x
+
+
+def of_kind(kind, shape):
+    """Numbers without order, few different ones, or those at the ends of the format."""
+    random = np.random.default_rng(3)
+    x = {
+        "many": random.normal(size=shape),
+        "few": random.choice([-1.0, -0.0, 0.0], shape),
+        "least": np.full(shape, -np.inf),
+        "ends": random.choice([-np.inf, -65504, 2.0**-24, np.inf, np.nan], shape),
+        "no numbers": random.choice([-np.nan, np.nan], shape),
+    }
+    return x[kind].astype("float16")
+
+
+@needs_kernels
+@pytest.mark.parametrize("kind", ["many", "few", "least", "ends", "no numbers"])
+@pytest.mark.parametrize(("size", "strides", "padding", "shape"), POOLED)
+def test_maxima_and_their_gradients(size, strides, padding, shape, kind):
+    x = of_kind(kind, shape)
+    maxima = functools.partial(own.maxima, size=size, strides=strides, padding=padding)
+    slopes = drawn(maxima(x).shape, 2)
+    found = run(maxima, x, upstream=slopes)
+    right = pooled(x, slopes, size, strides, padding)
+    np.testing.assert_array_equal(found[0], right[0])
+    np.testing.assert_array_equal(found[1], right[1].astype("float16"))
+
+
+@needs_kernels
+def test_slopes_that_meet_are_added_in_float32():
+    x, slopes = np.zeros((1, 3, 3, 1), "float16"), np.ones((1, 3, 3, 1), "float16")
+    x[0, 1, 1] = 1  # the maximum of nine windows
+    slopes[0, 0, 0] = 2048
+    maxima = functools.partial(own.maxima, size=(3, 3), strides=(1, 1), padding="same")
+    found = run(maxima, x, upstream=slopes)[1]
+    np.testing.assert_array_equal(
+        found[0, ..., 0], [[0, 0, 0], [0, 2056, 0], [0, 0, 0]]
+    )
+
+
+@needs_kernels
+def test_gradients_of_maxima_have_gradients():
+    import tensorflow as tf
+
+    x, slopes = constant(drawn((2, 5, 5, 3))), constant(drawn((2, 3, 3, 3), 2))
+    upstream = drawn((2, 5, 5, 3), 4)
+
+    def of_slopes(slopes):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = own.maxima(x, (3, 3), (1, 1), "valid")
+        return tape.gradient(y, x, slopes)
+
+    found = run(of_slopes, np.asarray(slopes), upstream=upstream)[1]
+    at = [
+        pooled(np.asarray(x), one, (3, 3), (1, 1), "valid")[1] for one in units(slopes)
+    ]
+    right = [(gradient * wide(upstream)).sum() for gradient in at]
+    np.testing.assert_array_equal(found.ravel(), right)
+
+
+def units(like):
+    """A tensor of zeros for each number of another, with 1 in its place."""
+    size = int(np.prod(like.shape))
+    return np.eye(size, dtype="float16").reshape(size, *like.shape)
+
+
+@needs_kernels
+def test_maxima_of_sizes_that_the_run_alone_knows():
+    layer = layers.MaxPooling2D(3, strides=2, padding="same", dtype="float16")
+    step = with_signature(layer, False, ((None, None, None, 3), "float16"))
+    for shape in ((1, 9, 9, 3), (3, 4, 7, 3), (0, 9, 9, 3)):
+        x = drawn(shape)
+        np.testing.assert_array_equal(step(x), layer(x))
+
+
+@needs_kernels
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_layers_of_maxima_take_them(rank, data_format):
+    kept = {"pool_size": 3, "strides": 2, "padding": "same"}
+    cls = f"MaxPooling{rank}D"
+    layer = getattr(layers, cls)(**kept, data_format=data_format, dtype="float16")
+    x = drawn((2, 5, 6, 7, 4)[: rank + 2])
+    assert kinds_of(layer, x.shape) == {"Keras16Maxima"}
+    # Keras has no maxima of channels first on a CPU.
+    stock = getattr(keras.layers, cls)(**kept, data_format="channels_last")
+    first = data_format == "channels_first"
+    right = stock(np.moveaxis(x, 1, -1) if first else x)
+    found = np.asarray(layer(x))
+    np.testing.assert_array_equal(np.moveaxis(found, 1, -1) if first else found, right)
+
+
+@needs_kernels
+def test_windows_of_more_places_than_are_counted_are_left_to_keras():
+    layer = layers.MaxPooling1D(own.MOST_PLACES + 1, padding="same", dtype="float16")
+    assert not kinds_of(layer, (2, 5, 4))
+    x = drawn((2, 5, 4))
+    np.testing.assert_array_equal(layer(x), x.max(axis=1, keepdims=True))
 
 
 # Where they are not

@@ -19,6 +19,8 @@ _BACK = "Keras16ConvolutionOfSlopes"
 _KERNEL = "Keras16KernelGradient"
 _MEANS = "Keras16Means"
 _MEANS_BACK = "Keras16MeansOfSlopes"
+_MAXIMA = "Keras16Maxima"
+_MAXIMA_BACK = "Keras16MaximaOfSlopes"
 _PRODUCTS = "Keras16Products"
 _OF_ROWS = "Keras16ProductsOfRows"
 _OF_COLUMNS = "Keras16ProductsOfColumns"
@@ -30,6 +32,8 @@ _RECTIFIED_BACK = "Keras16RectifiedOfSlopes"
 _DROPPED = "Keras16Dropped"
 _SOFTMAX = "Keras16Softmax"
 _SOFTMAX_BACK = "Keras16SoftmaxOfSlopes"
+
+MOST_PLACES = 1 << 16  # of a window of maxima: kernels.h
 
 # The bits of float16 numbers are compared as whole numbers: infinity is below this one.
 _JUST_BEYOND_INFINITY = np.uint16(0x7C01).view(np.float16)
@@ -96,16 +100,27 @@ def convolution(
     Returns:
         [images, out height, out width, out channels] float16.
     """
-    window = kernel.shape[:2]
+    geometry, outs = _windows(x, kernel.shape[:2], strides, dilation, padding)
+    outputs = _convolved(x, kernel, geometry)
+    outputs.set_shape([x.shape[0], *outs, kernel.shape[3]])
+    return outputs
+
+
+def _windows(
+    x: Any,
+    size: Sequence[int],
+    strides: Sequence[int],
+    dilation: Sequence[int],
+    padding: str,
+) -> tuple[Any, list[int | None]]:
+    """The geometry of windows over images, and the lengths of results, if known."""
     places = [
         placed(*each, padding)
-        for each in zip(_lengths(x), window, strides, dilation, strict=True)
+        for each in zip(_lengths(x), size, strides, dilation, strict=True)
     ]
     outs, before = zip(*places, strict=True)
-    numbers = [*strides, *dilation, *before, *_lengths(x), *outs, *window]
-    outputs = _convolved(x, kernel, _geometry(numbers))
-    outputs.set_shape([x.shape[0], *map(_known, outs), kernel.shape[3]])
-    return outputs
+    numbers = [*strides, *dilation, *before, *_lengths(x), *outs, *size]
+    return _geometry(numbers), [_known(out) for out in outs]
 
 
 def transposed(
@@ -238,6 +253,51 @@ def _gradient_of_means_back(op: Any, upstream: Any) -> list[Any]:
     gradient = _library().keras16_means(x=upstream, geometry=geometry)
     gradient.set_shape(slopes.shape)
     return [gradient, None]
+
+
+def maxima(x: Any, size: Sequence[int], strides: Sequence[int], padding: str) -> Any:
+    """The maxima of windows; of equal numbers the first has the gradient.
+
+    Args:
+        x: [images, height, width, channels] float16.
+        size: Rows and columns of a window; `MOST_PLACES` at most.
+        strides: Of rows and of columns.
+        padding: "valid" or "same"; what is padded does not count.
+
+    Returns:
+        [images, out height, out width, channels] float16; NaN where a window has some.
+    """
+    geometry, outs = _windows(x, size, strides, (1, 1), padding)
+    y = _at_maxima(x, x, geometry)
+    y.set_shape([x.shape[0], *outs, x.shape[3]])
+    return y
+
+
+def _at_maxima(x: Any, of: Any, geometry: Any) -> Any:
+    """What other numbers are at the first maxima of windows over x."""
+    return _library().keras16_maxima(x=x, of=of, geometry=geometry)
+
+
+def _to_maxima(x: Any, slopes: Any, geometry: Any) -> Any:
+    """The transpose of that: slopes at the first maxima, 0 elsewhere."""
+    of_x = _library().keras16_maxima_of_slopes(x=x, slopes=slopes, geometry=geometry)
+    of_x.set_shape(x.shape)
+    return of_x
+
+
+# Both are linear in their second input; where a maximum is moves by steps.
+
+
+def _gradients_of_maxima(op: Any, upstream: Any) -> list[Any]:
+    x, _, geometry = op.inputs
+    return [None, _to_maxima(x, upstream, geometry), None]
+
+
+def _gradients_to_maxima(op: Any, upstream: Any) -> list[Any]:
+    x, slopes, geometry = op.inputs
+    of_slopes = _at_maxima(x, upstream, geometry)
+    of_slopes.set_shape(slopes.shape)
+    return [None, of_slopes, None]
 
 
 def _geometry_of(window: Any) -> Any:
@@ -644,6 +704,8 @@ _GRADIENTS = {
     _KERNEL: _gradients_of_kernel,
     _MEANS: _gradient_of_means,
     _MEANS_BACK: _gradient_of_means_back,
+    _MAXIMA: _gradients_of_maxima,
+    _MAXIMA_BACK: _gradients_to_maxima,
     _PRODUCTS: _gradients_of_products,
     _OF_ROWS: _gradients_of_rows,
     _OF_COLUMNS: _gradients_of_columns,

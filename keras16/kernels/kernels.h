@@ -48,6 +48,15 @@ int depthwise_kernel_gradient(const convolution *c, const uint16_t *x, const uin
 int window_means(const convolution *c, const uint16_t *x, uint16_t *y);
 int window_means_back(const convolution *c, const uint16_t *slopes, uint16_t *x);
 
+/* What some numbers, `of`, are at the first maximum of each window over x; where they are
+ * x, its maxima. Places before and behind an image don't count, the first NaN does as a
+ * maximum. Each window holds a place of its image, and MOST_PLACES at most; taps are 1. */
+enum { MOST_PLACES = 1 << 16 };
+int maxima(const convolution *c, const uint16_t *x, const uint16_t *of, uint16_t *y);
+/* The transpose of that: slopes, added up where they come to the same number of x. */
+int maxima_back(const convolution *c, const uint16_t *x, const uint16_t *slopes,
+                uint16_t *of_x);
+
 /* Pairs of matrices: a is [count, rows, inputs], b [count, inputs, outputs], and their
  * products c are [count, rows, outputs]. */
 typedef struct {

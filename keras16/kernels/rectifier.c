@@ -4,10 +4,7 @@
 #include "threads.h"
 #include "vectors.h"
 
-enum {
-    CHUNK = 1 << 15, /* elements of a task */
-    WORDS = 32,      /* of a register */
-};
+enum { CHUNK = 1 << 15 /* elements of a task */ };
 
 typedef struct {
     const uint16_t *x, *slopes;
@@ -15,10 +12,6 @@ typedef struct {
     int64_t size;
     uint16_t most;
 } rectifier;
-
-static inline __mmask32 words_at(int64_t left) {
-    return left >= WORDS ? 0xffffffff : (__mmask32)((1ull << left) - 1);
-}
 
 static inline int64_t end_of(const rectifier *w, int task) {
     int64_t end = ((int64_t)task + 1) * CHUNK;

@@ -138,6 +138,32 @@ static int of_depthwise_kernel(void *const *in, convolution *c, int64_t *shape) 
     return are_images(in[0], c) && are_outputs(in[1], c);
 }
 
+/* Whether each window along an axis has a place of the image in it. */
+static int windows_see(int count, int size, int stride, int before, int length) {
+    return before >= 0 && before < size && ((int64_t)count - 1) * stride - before < length;
+}
+
+/* The same of maxima, for which there is no kernel. */
+static int read_windows(void *images, convolution *c) {
+    c->channels = c->out_channels = (int)TF_Dim(images, 3);
+    return are_images(images, c) && c->tap_rows == 1 && c->tap_columns == 1 &&
+           (int64_t)c->window_height * c->window_width <= MOST_PLACES &&
+           windows_see(c->out_height, c->window_height, c->stride_rows, c->top, c->height) &&
+           windows_see(c->out_width, c->window_width, c->stride_columns, c->left, c->width);
+}
+
+static int of_maxima(void *const *in, convolution *c, int64_t *shape) {
+    int fits = read_windows(in[0], c) && are_images(in[1], c);
+    set_shape(shape, c->images, c->out_height, c->out_width, c->channels);
+    return fits;
+}
+
+static int of_maxima_inputs(void *const *in, convolution *c, int64_t *shape) {
+    int fits = read_windows(in[0], c) && are_outputs(in[1], c);
+    set_shape(shape, c->images, c->height, c->width, c->channels);
+    return fits;
+}
+
 /* What an operation is given and gives while it runs. */
 enum { MOST_INPUTS = 8, MOST_OUTPUTS = 7, MOST_AXES = 8 };
 
@@ -281,6 +307,18 @@ static void compute_means(void *unused, void *context) {
 static void compute_means_back(void *unused, void *context) {
     (void)unused;
     compute_of_windows(context, 1, window_means_back);
+}
+
+/* ---- maxima of windows ----------------------------------------------------------- */
+
+static void compute_maxima(void *unused, void *context) {
+    (void)unused;
+    compute(context, of_maxima, maxima);
+}
+
+static void compute_maxima_inputs(void *unused, void *context) {
+    (void)unused;
+    compute(context, of_maxima_inputs, maxima_back);
 }
 
 /* ---- products ------------------------------------------------------------------- */
@@ -727,6 +765,11 @@ __attribute__((constructor)) static void offer_all(void) {
     offer("Keras16Means", LIST("x: half", "geometry: int64"), LIST("y: half"), compute_means);
     offer("Keras16MeansOfSlopes", LIST("slopes: half", "geometry: int64"), LIST("x: half"),
           compute_means_back);
+
+    offer("Keras16Maxima", LIST("x: half", "of: half", "geometry: int64"), LIST("y: half"),
+          compute_maxima);
+    offer("Keras16MaximaOfSlopes", LIST("x: half", "slopes: half", "geometry: int64"),
+          LIST("of_x: half"), compute_maxima_inputs);
     offer("Keras16Products", LIST("x: half", "y: half"), LIST("products: half"),
           compute_plain_products);
     offer("Keras16ProductsOfRows", LIST("x: half", "y: half"), LIST("products: half"),

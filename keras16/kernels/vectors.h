@@ -1,4 +1,4 @@
-/* Sixteen float16 numbers as float32 in a register, and back. */
+/* Float16 numbers in a register: sixteen as float32, and back, or 32 as they are. */
 #ifndef KERAS16_VECTORS_H
 #define KERAS16_VECTORS_H
 
@@ -9,6 +9,7 @@
 
 enum {
     LANES = 16,           /* float32 of a register */
+    WORDS = 32,           /* float16 of it, where they are compared or moved */
     RANGES = 16,          /* of what is summed, at least: each has its own sums */
     LONGEST_RANGE = 8192, /* rows; float32 loses nothing that float16 would show */
 };
@@ -27,6 +28,11 @@ static inline __mmask16 lanes_at(int channels, int first) {
     int left = channels - first;
     if (left >= LANES) return 0xffff;
     return left > 0 ? (__mmask16)((1u << left) - 1) : 0;
+}
+
+/* The words that are filled where so many numbers are left. */
+static inline __mmask32 words_at(int64_t left) {
+    return left >= WORDS ? 0xffffffff : (__mmask32)((1ull << left) - 1);
 }
 
 static inline __m512 loaded(const uint16_t *from, __mmask16 lanes) {

@@ -68,6 +68,7 @@ from keras16.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
     AveragePooling3D,
+    MaxPooling1D,
     MaxPooling2D,
     MaxPooling3D,
 )
@@ -136,6 +137,7 @@ __all__ = [
     "LSTMCell",
     "LayerNormalization",
     "Masking",
+    "MaxPooling1D",
     "MaxPooling2D",
     "MaxPooling3D",
     "MultiHeadAttention",

@@ -1,4 +1,4 @@
-"""Convolutions and products of layers by keras16's own kernels, where there are some.
+"""Convolutions, products and maxima by keras16's own kernels, where there are some.
 
 They are for CPUs that would have to do without fast float16 kernels else (see
 `keras16.kernels`). Where they don't apply the layers are Keras'.
@@ -6,6 +6,7 @@ They are for CPUs that would have to do without fast float16 kernels else (see
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -131,6 +132,20 @@ def convolution(x: Any, kernel: Any, padding: str) -> Any:
     if own is None:
         return ops.conv(x, kernel, padding=padding, data_format="channels_last")
     return own.convolution(x, kernel, padding=padding)
+
+
+def max_pool(
+    x: Any, pool_size: Any, strides: Any, padding: str, data_format: str
+) -> Any:
+    """`keras.ops.max_pool`, which TensorFlow has a slow gradient for in float16."""
+    own = backend.module().own_kernels(x)
+    if own is None or math.prod(pool_size) > own.MOST_PLACES:
+        return ops.max_pool(x, pool_size, strides, padding, data_format)
+    first = data_format == "channels_first"
+    images = _as_images(ops.moveaxis(x, 1, -1) if first else x)
+    outputs = own.maxima(images, _both(pool_size, 1), _both(strides, 1), padding)
+    outputs = _as_rows(outputs, len(x.shape))
+    return ops.moveaxis(outputs, -1, 1) if first else outputs
 
 
 def by_pixel(places: Any, kernel: Any) -> Any:

@@ -1,0 +1,277 @@
+/* Maxima of windows over float16 images, compared as whole numbers.
+ *
+ * A gradient is gathered where windows overlap: each number adds what the windows hand to
+ * it whose first maximum it is, in float32 and in their order, and is rounded once. So no
+ * task writes where another does.
+ */
+#include "kernels.h"
+
+#include "threads.h"
+#include "vectors.h"
+
+enum {
+    BAND = 16,   /* lines of an image that a task gathers for */
+    AHEAD = 512, /* numbers that are brought early, of those in a row */
+};
+
+typedef struct {
+    const convolution *c;
+    const uint16_t *x, *of; /* images; what comes from its maxima, or goes to them */
+    uint16_t *to;
+    int bands; /* of an image */
+} pooling;
+
+typedef struct {
+    int first, last; /* the one behind the last */
+} span;
+
+static inline span within(int first, int last, int length) {
+    return (span){first > 0 ? first : 0, last < length ? last : length};
+}
+
+/* The lines of windows that hold a row of an image. */
+static span lines_with(const convolution *c, int row) {
+    int at = row + c->top, past = at - c->window_height;
+    return within(past < 0 ? 0 : past / c->stride_rows + 1, at / c->stride_rows + 1,
+                  c->out_height);
+}
+
+/* The same of a column, from those of the column before it: a division takes too long. */
+static inline span columns_with(const convolution *c, int column, span before) {
+    int at = column + c->left, stride = c->stride_columns;
+    while (before.last < c->out_width && before.last * stride <= at) before.last++;
+    while (before.first < before.last && before.first * stride + c->window_width <= at)
+        before.first++;
+    return before;
+}
+
+/* How far it is to the same place of the windows below. They are brought from memory as
+ * those above are read or written: windows jump too much for the CPU to guess it. */
+static inline size_t to_next_line(const convolution *c) {
+    return (size_t)c->stride_rows * c->width * c->channels;
+}
+
+/* What a window has of its image: where that begins, as a number of x and as a place of
+ * the window, counted line by line. */
+typedef struct {
+    int rows, columns, place;
+    size_t begin;
+} window;
+
+static inline window window_of(const convolution *c, int image, int line, int column) {
+    int top = line * c->stride_rows - c->top, left = column * c->stride_columns - c->left;
+    span rows = within(top, top + c->window_height, c->height);
+    span columns = within(left, left + c->window_width, c->width);
+    return (window){
+        rows.last - rows.first, columns.last - columns.first,
+        (rows.first - top) * c->window_width + columns.first - left,
+        (((size_t)image * c->height + rows.first) * c->width + columns.first) * c->channels,
+    };
+}
+
+/* A whole number without sign in the order of the numbers: 0 for minus infinity, the same
+ * for both zeros, and one beyond the others for all that is no number. */
+static inline __m512i key(__m512i x) {
+    const __m512i infinity = _mm512_set1_epi16(0x7c00), most = _mm512_set1_epi16((short)0xf801);
+    const __m512i turned = _mm512_set1_epi16((short)0xfc00);
+    __m512i k = _mm512_add_epi16(x, infinity);
+    k = _mm512_mask_sub_epi16(k, _mm512_movepi16_mask(x), turned, x);
+    return _mm512_min_epu16(k, most);
+}
+
+/* Of the first maximum of a window in each of 32 channels from one on: its place, or what
+ * the other numbers are there. */
+static inline __attribute__((always_inline)) __m512i at_first(const pooling *w,
+                                                              const int wants_place,
+                                                              const window *in, int channel) {
+    const convolution *c = w->c;
+    __mmask32 words = words_at(c->channels - channel);
+    size_t line = in->begin + channel, below = to_next_line(c);
+    __m512i most = _mm512_setzero_si512();
+    __m512i found = wants_place ? _mm512_set1_epi16((short)in->place)
+                                : _mm512_maskz_loadu_epi16(words, w->of + line);
+    for (int row = 0; row < in->rows; row++, line += (size_t)c->width * c->channels) {
+        size_t at = line;
+        int place = in->place + row * c->window_width;
+        for (int column = 0; column < in->columns; column++, at += c->channels) {
+            __builtin_prefetch(w->x + at + below);
+            __m512i k = key(_mm512_maskz_loadu_epi16(words, w->x + at));
+            __mmask32 more = _mm512_cmpgt_epu16_mask(k, most) & words;
+            most = _mm512_max_epu16(most, k);
+            found = wants_place
+                        ? _mm512_mask_mov_epi16(found, more,
+                                                _mm512_set1_epi16((short)(place + column)))
+                        : _mm512_mask_loadu_epi16(found, more, w->of + at);
+        }
+    }
+    return found;
+}
+
+static void maxima_of_line(void *context, int task) {
+    const pooling *w = context;
+    const convolution *c = w->c;
+    int image = task / c->out_height, line = task % c->out_height;
+    uint16_t *to = w->to + (size_t)task * c->out_width * c->channels;
+    for (int x = 0; x < c->out_width; x++, to += c->channels) {
+        window in = window_of(c, image, line, x);
+        for (int channel = 0; channel < c->channels; channel += WORDS)
+            _mm512_mask_storeu_epi16(to + channel, words_at(c->channels - channel),
+                                     at_first(w, 0, &in, channel));
+    }
+}
+
+/* ---- gradients ---------------------------------------------------------------------- */
+
+/* Where the first maxima are of some lines of windows. */
+typedef struct {
+    int image, width; /* channels in whole registers */
+    span lines;
+    uint16_t *places; /* [lines, windows of a line, width] */
+} known;
+
+static void find_places(const pooling *w, const known *k) {
+    const convolution *c = w->c;
+    uint16_t *to = k->places;
+    for (int line = k->lines.first; line < k->lines.last; line++)
+        for (int x = 0; x < c->out_width; x++, to += k->width) {
+            window in = window_of(c, k->image, line, x);
+            for (int channel = 0; channel < c->channels; channel += WORDS)
+                _mm512_store_si512(to + channel, at_first(w, 1, &in, channel));
+        }
+}
+
+/* The windows that hold a place of an image: what is there of the first of them, and how
+ * far it is to the one beside it and the one below. */
+typedef struct {
+    int lines, columns, place, place_right, place_below;
+    const uint16_t *places, *slopes;
+    size_t right, below, slopes_below; /* the slopes of the one beside it: channels away */
+} holders;
+
+static inline holders holders_of(const pooling *w, const known *k, span lines, int row,
+                                 span columns, int column) {
+    const convolution *c = w->c;
+    int down = row + c->top - lines.first * c->stride_rows;
+    size_t at = (size_t)(lines.first - k->lines.first) * c->out_width + columns.first;
+    size_t from = ((size_t)k->image * c->out_height + k->lines.first) * c->out_width + at;
+    return (holders){
+        lines.last - lines.first, columns.last - columns.first,
+        down * c->window_width + column + c->left - columns.first * c->stride_columns,
+        c->stride_columns, c->stride_rows * c->window_width,
+        k->places + at * k->width, w->of + from * c->channels,
+        k->width, (size_t)c->out_width * k->width, (size_t)c->out_width * c->channels,
+    };
+}
+
+/* The slopes of those whose first maximum is that place. */
+static inline __m512i handed(const uint16_t *places, const uint16_t *slopes, int place,
+                             __mmask32 words) {
+    __mmask32 here = _mm512_mask_cmpeq_epi16_mask(words, _mm512_load_si512(places),
+                                                  _mm512_set1_epi16((short)place));
+    return _mm512_maskz_loadu_epi16(here, slopes);
+}
+
+static inline __m512i gathered(const holders *h, int channels, int channel, __mmask32 words) {
+    const uint16_t *places = h->places + channel, *slopes = h->slopes + channel;
+    if (h->lines * h->columns == 1) return handed(places, slopes, h->place, words);
+    __m512 low = _mm512_setzero_ps(), high = low;
+    for (int line = 0; line < h->lines; line++) {
+        const uint16_t *of = places + line * h->below, *from = slopes + line * h->slopes_below;
+        int place = h->place - line * h->place_below;
+        for (int column = 0; column < h->columns; column++) {
+            __m512i slope = handed(of, from, place, words);
+            low = _mm512_add_ps(low, _mm512_cvtph_ps(_mm512_castsi512_si256(slope)));
+            high = _mm512_add_ps(high, _mm512_cvtph_ps(_mm512_extracti64x4_epi64(slope, 1)));
+            of += h->right, from += channels, place -= h->place_right;
+        }
+    }
+    return _mm512_inserti64x4(_mm512_castsi256_si512(rounded(low)), rounded(high), 1);
+}
+
+static void gather_line(const pooling *w, const known *k, int row) {
+    int channels = w->c->channels, width = w->c->width;
+    span lines = lines_with(w->c, row), columns = {0, 0};
+    uint16_t *to = w->to + ((size_t)k->image * w->c->height + row) * width * channels;
+    for (int column = 0; column < width; column++, to += channels) {
+        columns = columns_with(w->c, column, columns);
+        holders h = holders_of(w, k, lines, row, columns, column);
+        for (int channel = 0; channel < channels; channel += WORDS) {
+            __mmask32 words = words_at(channels - channel);
+            __builtin_prefetch(h.slopes + channel + AHEAD);
+            __builtin_prefetch(to + channel + AHEAD, 1);
+            __m512i sum = gathered(&h, channels, channel, words);
+            _mm512_mask_storeu_epi16(to + channel, words, sum);
+        }
+    }
+}
+
+static void gather_band(void *context, int task) {
+    const pooling *w = context;
+    const convolution *c = w->c;
+    span rows = within(task % w->bands * BAND, (task % w->bands + 1) * BAND, c->height);
+    known k = {.image = task / w->bands, .width = (c->channels + WORDS - 1) / WORDS * WORDS,
+               .lines = {lines_with(c, rows.first).first, lines_with(c, rows.last - 1).last}};
+    size_t lines = (size_t)(k.lines.last - k.lines.first) + 1; /* or there might be none */
+    k.places = thread_memory(0, sizeof *k.places * lines * c->out_width * k.width);
+    if (!k.places) return out_of_memory();
+    find_places(w, &k);
+    for (int row = rows.first; row < rows.last; row++) gather_line(w, &k, row);
+}
+
+/* Where windows cover an image side by side, each number has one: it is written at once. */
+
+static int is_tiled(int count, int size, int stride, int before, int length) {
+    return size == stride && (int64_t)count * size - before >= length;
+}
+
+/* What a window hands to its places. */
+static inline void hand_out(const pooling *w, const window *in, const uint16_t *slopes,
+                            int channel) {
+    const convolution *c = w->c;
+    __mmask32 words = words_at(c->channels - channel);
+    __builtin_prefetch(slopes + channel + AHEAD);
+    __m512i first = at_first(w, 1, in, channel);
+    __m512i slope = _mm512_maskz_loadu_epi16(words, slopes + channel);
+    size_t line = in->begin + channel, below = to_next_line(c);
+    for (int row = 0; row < in->rows; row++, line += (size_t)c->width * c->channels) {
+        uint16_t *to = w->to + line;
+        int place = in->place + row * c->window_width;
+        for (int column = 0; column < in->columns; column++, to += c->channels) {
+            __m512i here = _mm512_set1_epi16((short)(place + column));
+            __builtin_prefetch(to + below, 1);
+            _mm512_mask_storeu_epi16(
+                to, words, _mm512_maskz_mov_epi16(_mm512_cmpeq_epi16_mask(first, here), slope));
+        }
+    }
+}
+
+static void hand_out_line(void *context, int task) {
+    const pooling *w = context;
+    const convolution *c = w->c;
+    const uint16_t *slopes = w->of + (size_t)task * c->out_width * c->channels;
+    for (int x = 0; x < c->out_width; x++, slopes += c->channels) {
+        window in = window_of(c, task / c->out_height, task % c->out_height, x);
+        for (int channel = 0; channel < c->channels; channel += WORDS)
+            hand_out(w, &in, slopes, channel);
+    }
+}
+
+/* About what a comparison takes, times how many there are. */
+static double nanoseconds(const convolution *c) {
+    double windows = (double)c->images * c->out_height * c->out_width;
+    return windows * c->window_height * c->window_width * (1 + c->channels / WORDS);
+}
+
+int maxima(const convolution *c, const uint16_t *x, const uint16_t *of, uint16_t *y) {
+    pooling w = {.c = c, .x = x, .of = of, .to = y};
+    return run_in_parallel(c->images * c->out_height, nanoseconds(c), maxima_of_line, &w);
+}
+
+int maxima_back(const convolution *c, const uint16_t *x, const uint16_t *slopes,
+                uint16_t *of_x) {
+    pooling w = {c, x, slopes, of_x, (c->height + BAND - 1) / BAND};
+    if (is_tiled(c->out_height, c->window_height, c->stride_rows, c->top, c->height) &&
+        is_tiled(c->out_width, c->window_width, c->stride_columns, c->left, c->width))
+        return run_in_parallel(c->images * c->out_height, 2 * nanoseconds(c), hand_out_line, &w);
+    return run_in_parallel(c->images * w.bands, 2 * nanoseconds(c), gather_band, &w);
+}
