@@ -129,10 +129,22 @@ static unit unit_at(const plan *p, int64_t number) {
     return u;
 }
 
+/* Every so manyth pixel of a line from a column on, which may lie before it, with zeros
+ * around the line. */
+static void lay_phase(const plan *p, const half *line, int column, __mmask16 lanes, float *to) {
+    int step = p->phases, count = p->columns;
+    int from = at_most(count, parts_of(at_least(-column, 0), step));
+    int until = at_least(from, at_most(count, parts_of(at_least(p->x.given - column, 0), step)));
+    memset(to, 0, sizeof(float) * LANES * from);
+    memset(to + until * LANES, 0, sizeof(float) * LANES * (count - until));
+    const half *x = line + (ptrdiff_t)(column + from * step) * p->channels;
+    for (int i = from; i < until; i++, x += (ptrdiff_t)step * p->channels)
+        _mm512_storeu_ps(to + i * LANES, loaded(x, lanes));
+}
+
 /* What a unit reads of some blocks of channels: [image, block, line, phase, column, 16]. */
 static void lay_out(const plan *p, unit u, const half *x, int first_block, int count, float *to) {
     int top = p->y.nearest + u.line * p->y.stride, left = p->x.nearest + u.column * p->x.stride;
-    int from = at_least(left, 0), until = at_most(left + p->columns * p->phases, p->x.given);
     for (int image = 0; image < u.images; image++)
         for (int b = 0; b < count; b++) {
             int first = (first_block + b) * LANES;
@@ -141,15 +153,9 @@ static void lay_out(const plan *p, unit u, const half *x, int first_block, int c
                 int y = top + line;
                 if (y < 0 || y >= p->y.given) continue; /* never read */
                 size_t row = ((size_t)(u.image + image) * p->y.given + y) * p->x.given;
-                for (int phase = 0; phase < p->phases; phase++) {
-                    float *at = to + (size_t)phase * p->columns * LANES;
-                    for (int i = 0, c = left + phase; i < p->columns;
-                         i++, c += p->phases, at += LANES)
-                        _mm512_storeu_ps(
-                            at, c >= from && c < until
-                                    ? loaded(x + (row + c) * p->channels + first, lanes)
-                                    : _mm512_setzero_ps());
-                }
+                for (int phase = 0; phase < p->phases; phase++)
+                    lay_phase(p, x + row * p->channels + first, left + phase, lanes,
+                              to + (size_t)phase * p->columns * LANES);
             }
         }
 }
