@@ -11,8 +11,15 @@ import keras
 import numpy as np
 import pytest
 
-from keras16 import backend, hardware, kernels, layers
-from keras16.numerics import accumulators, averages, extremes, scaled, tables
+from keras16 import backend, hardware, kernels, layers, losses, metrics
+from keras16.numerics import (
+    accumulators,
+    averages,
+    categorical,
+    extremes,
+    scaled,
+    tables,
+)
 from keras16.numerics.depthwise import Window
 from tests.close import assert_close, unit, wide
 from tests.traced import (
@@ -450,6 +457,10 @@ def test_sums_and_products_are_the_same_to_the_bit_on_any_number_of_cores():
         "    tape.watch(rows)\n"
         "    y = own.softmax(rows)\n"
         "found += [y, tape.gradient(y, rows, rows[::-1])]\n"
+        "ids = tf.range(rows.shape[0]) % 24\n"
+        "y, exponents = own.cross_entropies(ids, rows)\n"
+        "found += [y, exponents]\n"
+        "found += [own.cross_entropies_back(ids, rows, y, exponents)]\n"
         "with tf.GradientTape() as tape:\n"
         "    tape.watch(x)\n"
         "    y = own.maxima(x, (9, 9), (1, 1), 'same')\n"
@@ -768,6 +779,166 @@ def test_softmax_layers_and_activations_take_it():
     assert kinds_of(layers.Softmax(dtype="float16"), (5, 7)) == taken
     assert kinds_of(layers.Softmax(axis=1, dtype="float16"), (5, 7, 3)) == taken
     assert kinds_of(layers.Activation("softmax", dtype="float16"), (5, 7)) == taken
+
+
+# Cross-entropies
+
+
+def exact_cross_entropies(ids, x):
+    """Losses and slopes in float64; differences of logits below -80 count as -80."""
+    x = wide(x)
+    rows, top = np.arange(len(x)), x.argmax(axis=-1)
+    exponentials = np.exp(np.maximum(x - x.max(axis=-1, keepdims=True), -80))
+    rest = exponentials.copy()
+    rest[rows, top] = 0
+    rest = rest.sum(axis=-1)
+    slopes = exponentials / (1 + rest[:, None])
+    at_top = rest / (1 + rest)
+    slopes[rows, ids] = -np.where(ids == top, at_top, 1 - slopes[rows, ids])
+    return x.max(axis=-1) - x[rows, ids] + np.log1p(rest), slopes
+
+
+def cross_entropies(ids, x, factor):
+    terms = categorical.sparse_from_logits(constant(ids), constant(x))
+    return terms.losses, terms.pull(factor)
+
+
+def assert_cross_entropies(ids, x, power=0):
+    """Both are rounded once, the losses to eleven bits of whatever size."""
+    factor = np.abs(drawn(len(x), 3)) + np.float16(1)
+    exponents = np.full(len(x), power, "int32")
+    given = scaled.Scaled(constant(factor), constant(exponents))
+    losses, gradient = cross_entropies(ids, x, given)
+    right, slopes = exact_cross_entropies(ids, x)
+    mantissa, exponent = wide(losses.x), np.asarray(losses.exponent)
+    zero = right == 0
+    assert (exponent[zero] == scaled.ZERO_EXPONENT).all() and not mantissa[zero].any()
+    assert ((mantissa[~zero] >= 1) & (mantissa[~zero] < 2)).all()
+    error = np.abs(np.ldexp(mantissa, exponent) - right)
+    assert (error <= np.ldexp(2.0**-11, exponent) + 2.0**-19 * right).all()
+    right = np.ldexp(slopes * wide(factor)[:, None], power).clip(-65504, 65504)
+    most = 0.5 * unit(right, "float16") + 2.0**-19 * np.abs(right)
+    assert (np.abs(wide(gradient) - right) <= most).all()
+
+
+@needs_kernels
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 10.0, 6e4])
+@pytest.mark.parametrize("classes", [1, 2, 10, 16, 17, 257, 2000])
+def test_cross_entropies_and_slopes_are_those_of_float64(classes, scale):
+    x = (wide(drawn((37, classes))) * scale).clip(-65504, 65504).astype("float16")
+    ids = np.random.default_rng(4).integers(classes, size=len(x)).astype("int32")
+    for power in (0, -17, 12, 110):
+        assert_cross_entropies(ids, x, power)
+        assert_cross_entropies(x.argmax(axis=-1).astype("int32"), x, power)
+
+
+@needs_kernels
+def test_cross_entropies_of_every_difference():
+    """Far from the top, where neither loss nor slope may be 0, and beyond it."""
+    gaps = np.arange(1 << 16, dtype="uint16").view("float16")
+    gaps = gaps[np.isfinite(gaps)]
+    x = np.stack([np.zeros_like(gaps), gaps], axis=-1)
+    for label in (0, 1):
+        for power in (0, 110):
+            assert_cross_entropies(np.full(len(x), label, "int32"), x, power)
+    assert_cross_entropies(np.zeros(3, "int32"), np.full((3, 1700), 7, "float16"))
+
+
+INF, NAN = np.inf, np.nan
+# Class id, logits, loss, gradient: as they are without kernels.
+ODD = [
+    (-1, [1, 2, 3], NAN, [NAN, NAN, NAN]),
+    (3, [1, 2, 3], NAN, [NAN, NAN, NAN]),
+    (1, [5, 5, NAN], NAN, [NAN, NAN, NAN]),
+    (0, [NAN, NAN, NAN], NAN, [NAN, NAN, NAN]),
+    (0, [INF, 2, 3], NAN, [0, 0, 0]),
+    (1, [INF, -INF, 3], INF, [NAN, -1, 0]),
+    (1, [INF, INF, 3], NAN, [NAN, NAN, NAN]),
+    (1, [INF, NAN, 3], NAN, [NAN, NAN, NAN]),
+    (0, [-INF, -INF, 3], INF, [-1, 0, 1]),
+    (2, [-INF, -INF, 3], 0, [0, 0, 0]),
+    (1, [-INF, -INF, -INF], NAN, [NAN, NAN, NAN]),
+    (0, [-50000, 50000, 0], 100000, [-1, 1, 0]),
+    (1, [8, 8, -INF], np.log(2), [0.5, -0.5, 0]),
+    (0, [5], 0, [0]),
+    (1, [5], NAN, [NAN]),
+    (0, [NAN], NAN, [0]),
+    (0, [-INF], NAN, [0]),
+]
+
+
+@needs_kernels
+@pytest.mark.parametrize(("label", "logits", "loss", "slopes"), ODD)
+def test_cross_entropies_of_odd_rows(label, logits, loss, slopes, monkeypatch):
+    given = (
+        np.int32([label]),
+        np.float16([logits]),
+        scaled.of(constant(np.ones(1, "float16"))),
+    )
+
+    def found():
+        losses, gradient = cross_entropies(*given)
+        return np.ldexp(wide(losses.x), np.asarray(losses.exponent)), wide(gradient)
+
+    mine = found()
+    monkeypatch.setattr(tensorflow_kernels, "_library", lambda: None)
+    for value, gradient in (mine, found()):
+        np.testing.assert_allclose(value, [loss], rtol=2.0**-10, atol=1e-30)
+        np.testing.assert_allclose(gradient, [slopes], rtol=2.0**-10)
+
+
+@needs_kernels
+def test_cross_entropies_of_more_axes_of_none_and_of_shapes_that_do_not_fit():
+    import tensorflow as tf
+
+    x, ids = drawn((3, 5, 7)), np.random.default_rng(4).integers(7, size=(3, 5))
+    step = with_signature(
+        lambda ids, x: own.cross_entropies(ids, x),
+        False,
+        ((None, 5), "int32"),
+        ((None, 5, 7), "float16"),
+    )
+    losses, exponents = step(constant(ids.astype("int32")), constant(x))
+    right, _ = exact_cross_entropies(ids.reshape(-1), x.reshape(-1, 7))
+    found = np.ldexp(wide(losses), np.asarray(exponents)).reshape(-1)
+    np.testing.assert_allclose(found, right, rtol=2.0**-11 * 1.01)
+    nothing = scaled.of(constant(np.zeros(0, "float16")))
+    losses, gradient = cross_entropies(
+        np.zeros(0, "int32"), np.zeros((0, 3), "float16"), nothing
+    )
+    assert losses.x.shape == losses.exponent.shape == (0,)
+    assert gradient.shape == (0, 3)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="go together"):
+        own.cross_entropies(constant(np.zeros(4, "int32")), constant(drawn((3, 7))))
+
+
+@needs_kernels
+def test_losses_and_metrics_of_class_ids_take_them():
+    """In place of labels as rows of booleans."""
+    import tensorflow as tf
+
+    loss = losses.SparseCategoricalCrossentropy(from_logits=True, dtype="float16")
+    metric = metrics.SparseCategoricalCrossentropy(from_logits=True, dtype="float16")
+
+    def slopes(ids, x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            value = loss(ids, x)
+        return tape.gradient(value, x)
+
+    forth, back = "Keras16CrossEntropies", "Keras16CrossEntropiesOfSlopes"
+    for function, ours in ((slopes, {forth, back}), (metric.update_state, {forth})):
+        step = with_signature(
+            function, False, ((None,), "int32"), ((None, 10), "float16")
+        )
+        operations = step.get_concrete_function().graph.get_operations()
+        kinds = {op.type for op in operations}
+        assert kinds & {forth, back} == ours
+        assert not any(
+            out.dtype == tf.bool and len(out.shape) == 2
+            for op in operations
+            for out in op.outputs
+        )
 
 
 # Maxima of windows

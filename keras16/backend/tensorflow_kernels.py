@@ -322,22 +322,23 @@ def row_sums_of_each(x: Any, over: Any) -> Any:
 def last_axis_sum(x: Any, over: Any) -> Any:
     """Sums along the last axis of [..., n] float16, over a whole number: [..., 1]."""
     over = tf.cast(over, tf.int64)
-    return _one_a_row(x, _library().keras16_sums_of_rows(x=_rows(x), over=over))
+    return _one_a_row(x, _library().keras16_sums_of_rows(x=_rows(x), over=over), 1)
 
 
 def last_axis_extremes(x: Any) -> tuple[Any, Any]:
     """The largest and smallest along the last axis of [..., n] float16: [..., 1]."""
     highest, lowest = _library().keras16_extremes_of_rows(x=_rows(x))
-    return _one_a_row(x, highest), _one_a_row(x, lowest)
+    return _one_a_row(x, highest, 1), _one_a_row(x, lowest, 1)
 
 
 def _rows(x: Any) -> Any:
     return tf.reshape(x, [-1, *_lengths(x, len(x.shape) - 1, len(x.shape))])
 
 
-def _one_a_row(x: Any, found: Any) -> Any:
-    found = tf.reshape(found, [*_lengths(x, 0, len(x.shape) - 1), 1])
-    found.set_shape([*x.shape[:-1], 1])
+def _one_a_row(x: Any, found: Any, *last: int) -> Any:
+    """One number for each row, [n], in the shape of x but for its last axis."""
+    found = tf.reshape(found, [*_lengths(x, 0, len(x.shape) - 1), *last])
+    found.set_shape([*x.shape[:-1], *last])
     return found
 
 
@@ -499,6 +500,41 @@ def _gradients_of_softmax_back(op: Any, upstream: Any) -> list[Any]:
     shares = softmax(rows)
     product = math.prod(g - last_axis_sum(shares * g, 1) for g in (slopes, upstream))
     return [_softmax_back(rows, product), _softmax_back(rows, upstream)]
+
+
+def cross_entropies(ids: Any, logits: Any) -> tuple[Any, Any]:
+    """Softmax cross-entropies of class ids; NaN where there is no such class.
+
+    Args:
+        ids: [...] int32.
+        logits: [..., classes] float16.
+
+    Returns:
+        [...] float16 of magnitudes in [1, 2), and int32 exponents of two for them;
+        neither has a gradient here.
+    """
+    found = _library().keras16_cross_entropies(
+        logits=_rows(logits), ids=tf.reshape(ids, [-1])
+    )
+    return tuple(_one_a_row(logits, each) for each in found)
+
+
+def cross_entropies_back(ids: Any, logits: Any, slopes: Any, exponents: Any) -> Any:
+    """The gradient of the logits; the largest numbers in place of infinite ones.
+
+    Args:
+        ids: As of `cross_entropies`.
+        logits: Likewise.
+        slopes: That of the losses, [...] float16, times 2**exponent.
+        exponents: Likewise, int32.
+    """
+    ids, slopes, exponents = (tf.reshape(a, [-1]) for a in (ids, slopes, exponents))
+    found = _library().keras16_cross_entropies_of_slopes(
+        logits=_rows(logits), ids=ids, slopes=slopes, exponents=exponents
+    )
+    found = tf.reshape(found, _lengths(logits, 0, len(logits.shape)))
+    found.set_shape(logits.shape)
+    return found
 
 
 def _word(number: float) -> Any:

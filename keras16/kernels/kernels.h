@@ -130,6 +130,21 @@ int softmax(const matrix *m, uint16_t *y);
 /* Its gradient, from the same rows: exponentials that y has rounded to 0 count. */
 int softmax_back(const matrix *m, const uint16_t *slopes, uint16_t *x);
 
+/* Numbers x 2**exponent: 1 <= |x| < 2, or x is 0 (the exponent is -4096), infinite or NaN
+ * (it is 0). */
+typedef struct {
+    uint16_t *x;
+    int32_t *exponent;
+} scaled_numbers;
+
+/* Softmax cross-entropies of logits, for the id of one class a row; NaN where there is no
+ * such class. */
+int cross_entropies(const matrix *logits, const int32_t *ids, scaled_numbers losses);
+/* The gradient of the logits from that of the losses, slopes 2**exponents; the largest
+ * number in place of infinity. */
+int cross_entropies_back(const matrix *logits, const int32_t *ids, const uint16_t *slopes,
+                         const int32_t *exponents, uint16_t *of_logits);
+
 /* An exact sum in units of 2**-24: seven digits of 14 bits, the last one signed, and how
  * many of what was added was no number. Adds `count` times the sum of x, each times 2 to
  * its exponent; NULL for exponents of 0. */

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <stddef.h>
 
+#include "exponentials.h"
 #include "threads.h"
 #include "vectors.h"
 
@@ -23,20 +24,10 @@ enum {
  * It is 0 below e**-50, too, of which float16 would show nothing: so no number on the way
  * is subnormal, which threads treat differently. */
 static inline __m512 exponential(__m512 x, __m512 top, __mmask16 lanes) {
-    const __m512 log2_e = _mm512_set1_ps(0x1.715476p0f), ln_2 = _mm512_set1_ps(0x1.62e43p-1f);
-    const __m512 one = _mm512_set1_ps(1), least = _mm512_set1_ps(-50);
     __m512 gap = _mm512_sub_ps(x, top);
-    __mmask16 counts = _mm512_mask_cmp_ps_mask(lanes, gap, least, _CMP_NLT_UQ);
-    __m512 power = _mm512_roundscale_ps(_mm512_mul_ps(gap, log2_e), _MM_FROUND_TO_NEAREST_INT);
-    __m512 rest = _mm512_fnmadd_ps(power, ln_2, gap); /* at most ln(2) / 2 either way */
-    /* The polynomial whose largest relative error there is smallest. */
-    __m512 y = _mm512_set1_ps(0x1.1062d8p-7f);
-    y = _mm512_fmadd_ps(y, rest, _mm512_set1_ps(0x1.572a1ap-5f));
-    y = _mm512_fmadd_ps(y, rest, _mm512_set1_ps(0x1.5557aep-3f));
-    y = _mm512_fmadd_ps(y, rest, _mm512_set1_ps(0x1.fffdfcp-2f));
-    y = _mm512_fmadd_ps(y, rest, one);
-    y = _mm512_fmadd_ps(y, rest, one);
-    return _mm512_maskz_scalef_ps(counts, y, power);
+    __mmask16 counts = _mm512_mask_cmp_ps_mask(lanes, gap, _mm512_set1_ps(-50), _CMP_NLT_UQ);
+    scaled_lanes y = exponential_of(gap);
+    return _mm512_maskz_scalef_ps(counts, y.x, y.power);
 }
 
 static inline __m512 combined(__m512 a, __m512 b, const int is_max) {

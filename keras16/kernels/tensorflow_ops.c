@@ -647,6 +647,42 @@ static void compute_softmax_back(void *unused, void *context) {
     end(&c);
 }
 
+/* ---- cross-entropy ------------------------------------------------------------------ */
+
+/* Logits and a class id for each row of them. */
+static int read_labelled(void *const *in, matrix *logits) {
+    return read_matrix(in[0], logits) && are_vectors(in + 1, 1, logits->rows);
+}
+
+static void compute_cross_entropies(void *unused, void *context) {
+    (void)unused;
+    enum { LOGITS, IDS, INPUTS };
+    call c = begin(context, INPUTS);
+    matrix m = {0};
+    if (!failed(&c) && !read_labelled(c.in, &m)) fail(&c, INVALID_ARGUMENT, SHAPES);
+    scaled_numbers losses = {.x = output(&c, 0, &m.rows, 1),
+                             .exponent = output_of(&c, 1, INT32, &m.rows, 1)};
+    if (!failed(&c) && !cross_entropies(&m, TF_TensorData(c.in[IDS]), losses))
+        fail(&c, RESOURCE_EXHAUSTED, MEMORY);
+    end(&c);
+}
+
+static void compute_cross_entropies_back(void *unused, void *context) {
+    (void)unused;
+    enum { LOGITS, IDS, SLOPES, EXPONENTS, INPUTS };
+    call c = begin(context, INPUTS);
+    matrix m = {0};
+    if (!failed(&c) && !(read_labelled(c.in, &m) && are_vectors(c.in + SLOPES, 2, m.rows)))
+        fail(&c, INVALID_ARGUMENT, SHAPES);
+    int64_t shape[] = {m.rows, m.channels};
+    void *to = output(&c, 0, shape, 2);
+    if (!failed(&c) &&
+        !cross_entropies_back(&m, TF_TensorData(c.in[IDS]), TF_TensorData(c.in[SLOPES]),
+                              TF_TensorData(c.in[EXPONENTS]), to))
+        fail(&c, RESOURCE_EXHAUSTED, MEMORY);
+    end(&c);
+}
+
 /* ---- updates ---------------------------------------------------------------------- */
 
 /* The last input: five floats, as the words of their bits, and three whole numbers. */
@@ -807,6 +843,11 @@ __attribute__((constructor)) static void offer_all(void) {
     offer("Keras16Softmax", LIST("x: half"), LIST("y: half"), compute_softmax);
     offer("Keras16SoftmaxOfSlopes", LIST("x: half", "slopes: half"), LIST("of_x: half"),
           compute_softmax_back);
+    offer("Keras16CrossEntropies", LIST("logits: half", "ids: int32"),
+          LIST("losses: half", "exponents: int32"), compute_cross_entropies);
+    offer("Keras16CrossEntropiesOfSlopes",
+          LIST("logits: half", "ids: int32", "slopes: half", "exponents: int32"),
+          LIST("of_logits: half"), compute_cross_entropies_back);
     offer("Keras16Accumulated",
           LIST("words: int32", "x: half", "exponents: int32", "count: int32"),
           LIST("sum: int32"), compute_accumulated);

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from keras16 import backend
 from keras16.numerics import bits, scaled
 from keras16.numerics.regression import EPSILON
 from keras16.numerics.scaled import Scaled
@@ -101,10 +102,22 @@ def sparse_from_logits(ids: Any, logits: Any) -> Terms:
         ids: [...] int32; the loss of one outside [0, classes) is NaN.
         logits: [..., classes] 16-bit.
     """
+    own = backend.module().own_kernels(logits)
+    if own is not None:
+        return _of_kernels(own, ids, logits)
     shares = softmax_shares(logits)
     is_label = one_hot(ids, logits.shape[-1])
     slopes = scaled.where(is_label, -shares.others, shares.of)
     return _of_labels(is_label, shares.loss, slopes)
+
+
+def _of_kernels(own: Any, ids: Any, logits: Any) -> Terms:
+    """The same by one operation, and the way back by another: most need no slopes."""
+
+    def pull(factor: Scaled) -> Any:
+        return own.cross_entropies_back(ids, logits, factor.x, factor.exponent)
+
+    return Terms(Scaled(*own.cross_entropies(ids, logits)), pull)
 
 
 def sparse_from_probabilities(ids: Any, p: Any) -> Terms:
