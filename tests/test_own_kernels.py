@@ -61,6 +61,9 @@ CASES = [
         (2, 9, 8, 6),
     ),
     ("Conv2D", {"filters": 20, "kernel_size": 7, "padding": "same"}, (1, 70, 66, 3)),
+    ("Conv2D", {"filters": 160, "kernel_size": 3, "padding": "same"}, (5, 6, 6, 200)),
+    ("Dense", {"units": 600}, (40, 520)),  # a kernel that no cache holds
+    ("Dense", {"units": 1030}, (1100, 300)),
     ("Conv1D", {"filters": 5, "kernel_size": 3, "padding": "causal"}, (3, 9, 6)),
     ("Conv1D", {"filters": 5, "kernel_size": 3, "strides": 2}, (3, 19, 6)),
     (

@@ -21,7 +21,11 @@
 
 enum {
     SCRATCH_BYTES = 384 * 1024, /* of a unit of work */
-    KERNEL_BYTES = 256 * 1024,  /* of a kernel that is gone through for all its pixels */
+    /* Of one beside which a kernel of so many bytes is gone through: it comes from beyond
+     * the second-level cache, once for each unit. */
+    LARGE_SCRATCH_BYTES = 4 << 20,
+    LARGE_KERNEL_BYTES = 1 << 20,
+    PART_BYTES = 256 * 1024,    /* of a kernel, or of pixels, that are gone through at once */
     ENOUGH_TASKS = 8,           /* before work is no longer cut for it */
     SMALLEST_UNIT = 32,         /* pixels, likewise */
     SQUARE = LANES * LANES,
@@ -90,7 +94,7 @@ static void lay_down(plan *p) {
 }
 
 /* Cuts the work; nothing depends on the number of cores. */
-static void divide(plan *p, size_t bytes_read, size_t bytes_written, int tasks) {
+static void divide(plan *p, size_t bytes_read, size_t bytes_written, size_t most, int tasks) {
     measure(&p->y), measure(&p->x);
     p->of_unit = 1;
     size_t size;
@@ -100,14 +104,14 @@ static void divide(plan *p, size_t bytes_read, size_t bytes_written, int tasks) 
         size = bytes_read * pixels_read(p) +
                bytes_written * (size_t)pixels * (size_t)(p->y.holes * p->x.holes);
         int too_few = units_of(p) * tasks < ENOUGH_TASKS && pixels > SMALLEST_UNIT;
-        if ((size <= SCRATCH_BYTES && !too_few) || pixels == 1) break;
+        if ((size <= most && !too_few) || pixels == 1) break;
         /* Lines first: columns lie side by side. */
         axis *cut = p->y.size > 1 ? &p->y : &p->x;
         cut->size = parts_of(cut->size, 2);
     }
     int whole = p->y.size == p->y.count && p->x.size == p->x.count;
     if (whole && size)
-        p->of_unit = at_least(1, at_most((int)(SCRATCH_BYTES / size),
+        p->of_unit = at_least(1, at_most((int)(most / size),
                                          p->images * tasks / ENOUGH_TASKS));
 }
 
@@ -171,11 +175,10 @@ typedef struct {
     float *packed;
 } packing;
 
-static void pack_block(void *context, int block) {
-    const packing *k = context;
-    int input_blocks = blocks(k->inputs), outputs = at_most(LANES, k->outputs - block * LANES);
-    float *to = k->packed + (size_t)block * input_blocks * k->taps * SQUARE;
-    for (int b = 0; b < input_blocks; b++)
+/* Some blocks of inputs of a block of results. */
+static void pack_some(const packing *k, int block, int first, int count, float *to) {
+    int outputs = at_most(LANES, k->outputs - block * LANES);
+    for (int b = first; b < first + count; b++)
         for (int tap = 0; tap < k->taps; tap++, to += SQUARE) {
             size_t from = (size_t)(k->turned ? k->taps - 1 - tap : tap) * k->inputs * k->outputs;
             __m512 rows[LANES];
@@ -185,6 +188,12 @@ static void pack_block(void *context, int block) {
                         outputs, rows);
             for (int i = 0; i < LANES; i++) _mm512_storeu_ps(to + i * LANES, rows[i]);
         }
+}
+
+static void pack_block(void *context, int block) {
+    const packing *k = context;
+    int all = blocks(k->inputs);
+    pack_some(k, block, 0, all, k->packed + (size_t)block * all * k->taps * SQUARE);
 }
 
 /* A tap of a line of results: where it reads and what it multiplies with, in floats. */
@@ -282,10 +291,19 @@ static side side_of(int vectors, int columns) {
 typedef struct {
     const plan *p;
     const half *x;
-    const float *packed;
+    const packing *k; /* packed beforehand, or else part by part where it is used */
     half *y;
     int tasks; /* parts of the results' channels of a unit */
 } forward_work;
+
+/* Blocks of inputs that are gone through for all pixels of a unit, so that their part of
+ * the kernel stays in the cache; where a pixel sees no other, what is read of them, too. */
+static int blocks_at_once(const plan *p, int taps, int vectors, int images) {
+    size_t of_kernel = sizeof(float) * SQUARE * taps * vectors;
+    size_t of_pixels = sizeof(float) * LANES * pixels_read(p) * images;
+    size_t size = taps == 1 && of_pixels > of_kernel ? of_pixels : of_kernel;
+    return at_least(1, at_most(blocks(p->channels), (int)(PART_BYTES / size)));
+}
 
 /* The taps that a line of results sees, of one class of its columns. */
 static int taps_of(const plan *p, int row_class, int column_class, int line, tap *taps) {
@@ -308,14 +326,13 @@ static int taps_of(const plan *p, int row_class, int column_class, int line, tap
 
 /* All results of a unit for some vectors of channels. */
 static void add_vectors(const forward_work *w, unit u, const float *read, float *sums,
-                        tap *taps, int vector, int vectors) {
+                        float *part, tap *taps, int vector, int vectors) {
     const plan *p = w->p;
     int input_blocks = blocks(p->channels), window = p->y.window * p->x.window;
     size_t of_line = (size_t)p->phases * p->columns * LANES, of_block = of_line * p->lines;
     size_t of_kernel = (size_t)window * SQUARE;
     side s = side_of(vectors, u.columns);
-    /* A part of the kernel that stays in the cache is gone through for all pixels. */
-    int at_once = at_least(1, (int)(KERNEL_BYTES / (of_kernel * sizeof(float) * s.vectors)));
+    int at_once = blocks_at_once(p, window, s.vectors, u.images);
     for (int b = 0; b < input_blocks; b += at_once) {
         int some = at_most(at_once, input_blocks - b);
         pixels of = {
@@ -326,7 +343,13 @@ static void add_vectors(const forward_work *w, unit u, const float *read, float 
             .of_pixel = (size_t)p->x.holes * p->out_channels,
             .out_channels = p->out_channels - vector * LANES, .sums = sums,
         };
-        const float *kernel = w->packed + vector * of.of_vector + b * of_kernel;
+        const float *kernel = w->k->packed + vector * of.of_vector + b * of_kernel;
+        if (!w->k->packed) {
+            of.of_vector = of_kernel * some;
+            for (int v = 0; v < s.vectors; v++)
+                pack_some(w->k, vector + v, b, some, part + v * of.of_vector);
+            kernel = part;
+        }
         for (int row = 0; row < p->y.holes; row++)
             for (int column = 0; column < p->x.holes; column++)
                 for (int line = 0; line < u.lines; line++) {
@@ -356,18 +379,21 @@ static void forward_task(void *context, int task) {
     const forward_work *w = context;
     const plan *p = w->p;
     unit u = unit_at(p, task / w->tasks);
-    int part = task % w->tasks, all = blocks(p->out_channels), input_blocks = blocks(p->channels);
+    int number = task % w->tasks, all = blocks(p->out_channels), input_blocks = blocks(p->channels);
     size_t results = (size_t)u.images * u.lines * u.columns * p->y.holes * p->x.holes;
     float *read = thread_memory(
         0, sizeof(float) * LANES * u.images * input_blocks * pixels_read(p));
     float *sums = thread_memory(1, sizeof(float) * LANES * 4 * results);
-    tap *taps = thread_memory(2, sizeof(tap) * p->y.window * p->x.window);
-    if (!read || !sums || !taps) return out_of_memory();
+    int window = p->y.window * p->x.window;
+    tap *taps = thread_memory(2, sizeof(tap) * window);
+    size_t at_once = w->k->packed ? 0 : blocks_at_once(p, window, 1, u.images);
+    float *part = thread_memory(3, sizeof(float) * SQUARE * window * (4 * at_once + 1));
+    if (!read || !sums || !part || !taps) return out_of_memory();
     lay_out(p, u, w->x, 0, input_blocks, read);
-    int until = all * (part + 1) / w->tasks;
-    for (int vector = all * part / w->tasks; vector < until;) {
+    int until = all * (number + 1) / w->tasks;
+    for (int vector = all * number / w->tasks; vector < until;) {
         int side = side_of(until - vector, u.columns).vectors;
-        add_vectors(w, u, read, sums, taps, vector, side);
+        add_vectors(w, u, read, sums, part, taps, vector, side);
         vector += side;
     }
 }
@@ -375,16 +401,21 @@ static void forward_task(void *context, int task) {
 static int run_forward(plan p, const half *x, packing k, half *y) {
     int input_blocks = blocks(p.channels), output_blocks = blocks(p.out_channels);
     size_t vectors = (size_t)output_blocks * input_blocks * k.taps * LANES;
-    k.packed = aligned_alloc(64, sizeof(float) * LANES * at_least(1, (int)vectors));
-    if (!k.packed) return 0;
-    int most = parts_of(output_blocks, 4);
-    divide(&p, sizeof(float) * LANES * (size_t)input_blocks, 0, most);
+    size_t bytes = sizeof(float) * LANES * vectors;
+    int most = parts_of(output_blocks, 4), is_large = k.taps == 1 && bytes > LARGE_KERNEL_BYTES;
+    divide(&p, sizeof(float) * LANES * (size_t)input_blocks, 0,
+           is_large ? LARGE_SCRATCH_BYTES : SCRATCH_BYTES, most);
     int64_t units = units_of(&p);
-    forward_work w = {&p, x, k.packed, y,
+    if (units > 1 || !is_large) {
+        k.packed = aligned_alloc(64, bytes);
+        if (!k.packed) return 0;
+    }
+    forward_work w = {&p, x, &k, y,
                       at_most(most, (int)parts_of(ENOUGH_TASKS, at_least(1, (int)units)))};
     double products = (double)output_blocks * p.channels * k.taps * p.images * p.y.out *
                       p.x.out / (p.y.holes * p.x.holes);
-    int done = run_in_parallel(output_blocks, 1e-3 * OF_VECTOR * vectors, pack_block, &k) &&
+    int done = (!k.packed || run_in_parallel(output_blocks, 1e-3 * OF_VECTOR * vectors,
+                                             pack_block, &k)) &&
                run_in_parallel((int)units * w.tasks, 1e-3 * OF_PRODUCT * products,
                                forward_task, &w);
     free(k.packed);
@@ -631,7 +662,8 @@ int vector_kernel_gradient(const convolution *c, const half *x, const half *slop
     all *= SQUARE;
     int most = at_most(input_blocks, ENOUGH_TASKS);
     divide(&p, sizeof(float) * LANES * (size_t)input_blocks,
-           sizeof(float) * LANES * (size_t)output_blocks, most);
+           sizeof(float) * LANES * (size_t)output_blocks,
+           sizeof(float) * all > LARGE_KERNEL_BYTES ? LARGE_SCRATCH_BYTES : SCRATCH_BYTES, most);
     int64_t units = units_of(&p);
     int partials = at_most(PARTIALS, (int)(PARTIAL_BYTES / (sizeof(float) * all + 1)));
     partials = (int)at_least(at_most(partials, (int)units), 1);
