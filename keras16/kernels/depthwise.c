@@ -41,7 +41,7 @@ typedef struct {
 
 /* How many numbers of a line its windows see, zeros around them included. */
 static int seen(const plan *p) {
-    return (p->out_width + SIDE - 2) * p->stride_columns +
+    return (p->out_width + SIDE * p->hole_columns - 2) * p->stride_columns +
            (p->window_width - 1) * p->tap_columns + 1;
 }
 
@@ -96,8 +96,8 @@ static void empty_ring(ring *r) {
 /* The line of an image that a line of results reads by a row of the window, or -1. */
 static int line_read(const plan *p, int line, int row) {
     int where = line * p->stride_rows + row * p->tap_rows - p->top;
-    if (where < 0 || where % p->hole_rows || where / p->hole_rows >= p->height) return -1;
-    return where / p->hole_rows;
+    int read = p->hole_rows == 1 ? where : where / p->hole_rows; /* divisions take longest */
+    return where < 0 || read * p->hole_rows != where || read >= p->height ? -1 : read;
 }
 
 /* One tap of the window in a line of results: what it reads, and which place it is. */
@@ -114,12 +114,13 @@ static int taps_of(const depthwise_work *w, ring *r, int64_t result, int first, 
         int from = line_read(p, line, row);
         if (from < 0) continue;
         int64_t id = (int64_t)image * p->height + from;
-        float *to = r->lines + (size_t)(from % r->count) * r->length;
-        if (r->held[from % r->count] != id) {
+        int at = from % r->count;
+        float *to = r->lines + (size_t)at * r->length;
+        if (r->held[at] != id) {
             widen_line(w, w->x + (size_t)id * p->width * p->channels + first,
                        w->reads_slopes ? w->line_shares[from] : 1,
                        lanes_at(p->channels, first), to);
-            r->held[from % r->count] = id;
+            r->held[at] = id;
         }
         for (int column = 0; column < p->window_width; column++)
             taps[count++] = (tap){to + (size_t)column * p->tap_columns * LANES,
@@ -128,28 +129,41 @@ static int taps_of(const depthwise_work *w, ring *r, int64_t result, int first, 
     return count;
 }
 
-static void result_line(const depthwise_work *w, const tap *taps, int count, int64_t line,
-                        int first) {
+/* Of some taps those that find no holes, in results that lie so far from the first. */
+static int without_holes(const plan *p, const tap *taps, int count, int phase, tap *kept) {
+    int found = 0;
+    for (int t = 0; t < count; t++) {
+        int column = taps[t].place % p->window_width;
+        if ((phase + column * p->tap_columns - p->left) % p->hole_columns == 0)
+            kept[found++] = taps[t];
+    }
+    return found;
+}
+
+/* Every so manyth result of a line from a first one on. */
+static void results_of(const depthwise_work *w, const tap *taps, int count, int64_t line,
+                       int channel, int begin) {
     const plan *p = &w->p;
-    __mmask16 lanes = lanes_at(p->channels, first);
-    uint16_t *out = w->out + (size_t)line * p->out_width * p->channels + first;
-    size_t step = (size_t)p->stride_columns * LANES;
+    __mmask16 lanes = lanes_at(p->channels, channel);
+    uint16_t *out = w->out + (size_t)line * p->out_width * p->channels + channel;
+    size_t step = (size_t)p->stride_columns * p->hole_columns * LANES;
     int scales = w->line_shares && !w->reads_slopes;
-    for (int x = 0; x < p->out_width; x += SIDE) {
+    for (int x = begin; x < p->out_width; x += SIDE * p->hole_columns) {
         __m512 sum[SIDE];
         for (int i = 0; i < SIDE; i++) sum[i] = _mm512_setzero_ps();
         for (int t = 0; t < count; t++) {
-            const float *of = taps[t].read + (size_t)x * step;
-            __m512 weight = _mm512_loadu_ps(w->kernel + (size_t)taps[t].place * w->width + first);
+            const float *of = taps[t].read + (size_t)x * p->stride_columns * LANES;
+            __m512 weight = _mm512_loadu_ps(w->kernel + (size_t)taps[t].place * w->width + channel);
             for (int i = 0; i < SIDE; i++)
                 sum[i] = _mm512_fmadd_ps(_mm512_load_ps(of + i * step), weight, sum[i]);
         }
-        for (int i = 0; i < SIDE && x + i < p->out_width; i++) {
+        for (int i = 0; i < SIDE && x + i * p->hole_columns < p->out_width; i++) {
+            int at = x + i * p->hole_columns;
             if (scales) {
-                float share = w->line_shares[line % p->out_height] * w->column_shares[x + i];
+                float share = w->line_shares[line % p->out_height] * w->column_shares[at];
                 sum[i] = _mm512_mul_ps(sum[i], _mm512_set1_ps(share));
             }
-            put(out + (size_t)(x + i) * p->channels, lanes, sum[i]);
+            put(out + (size_t)at * p->channels, lanes, sum[i]);
         }
     }
 }
@@ -159,14 +173,23 @@ static void result_lines(void *context, int task) {
     const depthwise_work *w = context;
     const plan *p = &w->p;
     ring r;
-    tap *taps = thread_memory(2, sizeof(tap) * (size_t)(p->window_height * p->window_width));
+    int places = p->window_height * p->window_width;
+    tap *taps = thread_memory(2, 2 * sizeof(tap) * (size_t)places), *kept = taps + places;
     if (!begin_ring(p, &r) || !taps) return out_of_memory();
     int64_t from = (int64_t)task * LINES, all = (int64_t)p->images * p->out_height;
     int64_t until = from + LINES < all ? from + LINES : all;
     for (int first = 0; first < p->channels; first += LANES) {
         empty_ring(&r);
-        for (int64_t line = from; line < until; line++)
-            result_line(w, taps, taps_of(w, &r, line, first, taps), line, first);
+        for (int64_t line = from; line < until; line++) {
+            int count = taps_of(w, &r, line, first, taps);
+            if (p->hole_columns == 1) {
+                results_of(w, taps, count, line, first, 0);
+                continue;
+            }
+            for (int phase = 0; phase < p->hole_columns; phase++)
+                results_of(w, kept, without_holes(p, taps, count, phase, kept), line, first,
+                           phase);
+        }
     }
 }
 

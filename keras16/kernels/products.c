@@ -1,12 +1,17 @@
 /* Products of matrices, each as a convolution of its rows with a window of one place. */
-#include "kernels.h"
+#include "convolutions.h"
 #include "threads.h"
 
-enum { PICOSECONDS = 10 /* of a product of two numbers */ };
+enum {
+    PICOSECONDS = 10, /* of a product of two numbers */
+    SMALL = 1 << 21,  /* products of numbers; laying out tiles of fewer doesn't pay */
+};
+
+typedef int (*kernel)(const convolution *, const uint16_t *, const uint16_t *, uint16_t *);
 
 typedef struct {
     const factors *of;
-    int (*run)(const convolution *, const uint16_t *, const uint16_t *, uint16_t *);
+    kernel run;
     const uint16_t *x, *y;
     uint16_t *to;
     int64_t of_x, of_y, of_to; /* numbers from one matrix to the next */
@@ -25,6 +30,10 @@ static void product_task(void *context, int i) {
         out_of_memory();
 }
 
+static kernel either(const factors *f, kernel by_vectors, kernel by_any) {
+    return (int64_t)f->rows * f->inputs * f->outputs < SMALL ? by_vectors : by_any;
+}
+
 static int run(const factors *f, product_work w) {
     return run_in_parallel(f->count,
                            1e-3 * PICOSECONDS * f->count * f->rows * f->inputs * f->outputs,
@@ -33,15 +42,18 @@ static int run(const factors *f, product_work w) {
 
 int products(const factors *f, const uint16_t *a, const uint16_t *b, uint16_t *c) {
     int64_t m = f->rows, k = f->inputs, n = f->outputs;
-    return run(f, (product_work){f, convolve, a, b, c, m * k, k * n, m * n});
+    kernel by = either(f, vector_convolve, convolve);
+    return run(f, (product_work){f, by, a, b, c, m * k, k * n, m * n});
 }
 
 int products_of_rows(const factors *f, const uint16_t *c, const uint16_t *b, uint16_t *a) {
     int64_t m = f->rows, k = f->inputs, n = f->outputs;
-    return run(f, (product_work){f, convolve_back, c, b, a, m * n, k * n, m * k});
+    kernel by = either(f, vector_convolve_back, convolve_back);
+    return run(f, (product_work){f, by, c, b, a, m * n, k * n, m * k});
 }
 
 int products_of_columns(const factors *f, const uint16_t *a, const uint16_t *c, uint16_t *b) {
     int64_t m = f->rows, k = f->inputs, n = f->outputs;
-    return run(f, (product_work){f, kernel_gradient, a, c, b, m * k, m * n, k * n});
+    kernel by = either(f, vector_kernel_gradient, kernel_gradient);
+    return run(f, (product_work){f, by, a, c, b, m * k, m * n, k * n});
 }

@@ -40,7 +40,6 @@ enum {
     OF_VECTOR = 500,
 };
 
-
 /* ---- geometry ------------------------------------------------------------------- */
 
 /* Along one axis: result number r + holes * j reads, by tap t, number
@@ -343,12 +342,13 @@ static void add_vectors(const forward_work *w, unit u, const float *read, float 
             .of_pixel = (size_t)p->x.holes * p->out_channels,
             .out_channels = p->out_channels - vector * LANES, .sums = sums,
         };
-        const float *kernel = w->k->packed + vector * of.of_vector + b * of_kernel;
-        if (!w->k->packed) {
+        const float *kernel = part;
+        if (w->k->packed) {
+            kernel = w->k->packed + vector * of.of_vector + b * of_kernel;
+        } else {
             of.of_vector = of_kernel * some;
             for (int v = 0; v < s.vectors; v++)
                 pack_some(w->k, vector + v, b, some, part + v * of.of_vector);
-            kernel = part;
         }
         for (int row = 0; row < p->y.holes; row++)
             for (int column = 0; column < p->x.holes; column++)
