@@ -24,6 +24,7 @@ from keras16 import kernels
 SPEED_FLAGS = (
     "avx2",
     "avx512f",
+    "avx512bw",
     "avx512_bf16",
     "avx512_fp16",
     "amx_bf16",
@@ -95,7 +96,8 @@ def expectation(precision: str) -> str:
     if precision in ("16", "float16") and own_kernels_run() and not native_float16():
         return (
             "This CPU has no float16 arithmetic: keras16's kernels compute in float32 "
-            "inside. Expect no loss of speed; 16-bit tensors take half the memory."
+            "inside. Expect float32's speed or more, less of nets that are mostly an "
+            "update, or recurrent; 16-bit tensors take half the memory."
         )
     if number == "float16" and native_float16() and not _multiplies_fast():
         return (
@@ -135,7 +137,7 @@ def _multiplies_fast() -> bool:
 def own_kernels_run() -> bool:
     """Whether keras16's own kernels are there, and this CPU and backend run them."""
     is_there = kernels.library() is not None and backend() == "tensorflow"
-    return is_there and "avx512f" in cpu_flags()
+    return is_there and "avx512bw" in cpu_flags()
 
 
 def native_bfloat16() -> bool:

@@ -120,7 +120,7 @@ def test_arithmetic_is_not_enough_for_fast_kernels(cpu, flags, fast):
 def test_arithmetic_without_kernels_is_told(cpu, monkeypatch, are_there):
     found = pathlib.Path("_kernels.so") if are_there else None
     monkeypatch.setattr(hardware.kernels, "library", lambda: found)
-    cpu("avx512f", "avx512_fp16", "amx_bf16")
+    cpu("avx512bw", "avx512_fp16", "amx_bf16")
     assert ("slower run" in hardware.expectation("16")) is not are_there
     cpu("avx512_fp16")
     assert "slower run" in hardware.expectation("16")
@@ -129,7 +129,7 @@ def test_arithmetic_without_kernels_is_told(cpu, monkeypatch, are_there):
 def test_own_kernels_without_arithmetic_are_told(cpu, monkeypatch):
     monkeypatch.setattr(hardware, "backend", lambda: "tensorflow")
     monkeypatch.setattr(hardware.kernels, "library", lambda: pathlib.Path("_.so"))
-    cpu("avx2", "avx512f")
+    cpu("avx2", "avx512f", "avx512bw")
     assert "keras16's kernels" in hardware.expectation("16")
     assert "emulates it" in hardware.expectation("mixed")
     cpu("avx2")

@@ -45,6 +45,8 @@ class Company:
 
 def _read(entry: Entry) -> dict[str, Any]:
     try:
-        return json.loads(entry.company.read_text())
+        found = json.loads(entry.company.read_text())
     except (OSError, ValueError):  # of a version that did not keep it
         return {}
+    numbers = found.items() if isinstance(found, dict) else ()
+    return {name: n for name, n in numbers if isinstance(n, int | float)}

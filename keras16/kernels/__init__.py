@@ -1,10 +1,10 @@
 """Kernels in C, compiled when keras16 is installed where a compiler is at hand.
 
-They are for CPUs with AVX-512 on which oneDNN has no fast float16 convolutions: it
-wants AMX-FP16. Convolutions and products are computed in vectors of float32, and where
-a matrix unit multiplies bfloat16 (AMX-BF16, Intel since 2023) in its tiles.
-`backend.tensorflow_kernels` loads them; without them all goes on as on a CPU that has
-no float16 kernels.
+They are for CPUs with AVX-512, on which oneDNN has no fast float16 convolutions unless
+there is AMX-FP16, too (**untested**: ours take part there as well). Convolutions and
+products are computed in vectors of float32, and where a matrix unit multiplies bfloat16
+(AMX-BF16, Intel since 2023) in its tiles. `backend.tensorflow_kernels` loads them;
+without them all goes on as on a CPU that has no float16 kernels.
 """
 
 from __future__ import annotations

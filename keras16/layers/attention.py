@@ -115,7 +115,8 @@ _TWINS: dict[type, type] = {
 class MultiHeadAttention(_Heads, keras.layers.MultiHeadAttention):
     """Keras' layer; its own casts the scores to float32.
 
-    Args: as `keras.layers.MultiHeadAttention`; 16 bits have no flash attention.
+    Args: as `keras.layers.MultiHeadAttention`; 16 bits have no flash attention,
+            which is not asked for then.
     """
 
     def _compute_attention(
@@ -143,7 +144,8 @@ class GroupedQueryAttention(_Heads, keras.layers.GroupQueryAttention):
 
     Keras exports the class under another name than it gives it; so do we.
 
-    Args: as `keras.layers.GroupQueryAttention`; 16 bits have no flash attention.
+    Args: as `keras.layers.GroupQueryAttention`; 16 bits have no flash attention,
+            which is not asked for then.
     """
 
     def _compute_attention(

@@ -32,10 +32,12 @@ class EinsumDense(ComputedOnce, SixteenBitActivations, keras.layers.EinsumDense)
     """
 
     def call(self, inputs: Any, training: Any = None) -> Any:
-        if not bits.is_16_bit(self.compute_dtype) or self.bias is None:
+        if not bits.is_16_bit(self.compute_dtype):
             return super().call(inputs, training=training)
-        x = products.einsum(self.equation, inputs, self.kernel)
-        x = broadcasting.add(x, ops.convert_to_tensor(self.bias))
+        kernel = ops.convert_to_tensor(self.kernel)
+        x = products.einsum(self.equation, inputs, kernel)
+        if self.bias is not None:
+            x = broadcasting.add(x, ops.convert_to_tensor(self.bias))
         return x if self.activation is None else self.activation(x)
 
 

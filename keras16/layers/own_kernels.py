@@ -7,63 +7,12 @@ They are for CPUs that would have to do without fast float16 kernels else (see
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
-import keras
 from keras import ops
 
-from keras16 import backend, hardware
+from keras16 import backend
 from keras16.numerics import products
-
-# Layers of keras16 that leave products to Keras, or means of windows.
-OF_KERAS = ("Dot", "AveragePooling3D")
-STEP = ("call", "train_step", "compute_loss")  # of a model: they may do anything
-# What computes no products, of Keras' operations that aren't layers.
-WITHOUT_PRODUCTS = (
-    *("Add", "Subtract", "Multiply", "Divide", "Negative", "Maximum", "Minimum"),
-    *("Reshape", "Transpose", "Squeeze", "ExpandDims", "GetItem", "Concatenate"),
-    *("Relu", "Relu6", "Sigmoid", "Tanh", "Pad", "Cast"),
-)
-
-
-def multiply_all(model: Any) -> bool:
-    """Whether nothing but our kernels multiplies 16-bit matrices in a model's step.
-
-    Or, on a CPU that has float16 arithmetic, oneDNN's. Elsewhere TensorFlow's own
-    kernels are slow, and the gradients of its convolutions and the means of its windows
-    are added up in float16: a step that may have some is left to XLA.
-
-    Args:
-        model: Of keras16's layers, or of others.
-    """
-    if hardware.native_float16():
-        return True
-    classes = [cls for cls in type(model).__mro__ if not _is_known(cls)]
-    overridden = any(name in vars(cls) for cls in classes for name in STEP)
-    return not overridden and all(_is_served(one) for one in _operations(model))
-
-
-def _is_known(cls: type) -> bool:
-    return cls.__module__.startswith(("keras.", "keras16."))
-
-
-def _operations(model: Any) -> Iterator[Any]:
-    """All operations of a model and of those in it, layers within layers too."""
-    yield from model._flatten_layers(include_self=False)
-    for part in model._flatten_layers():
-        yield from getattr(part, "operations", ())
-
-
-def _is_served(operation: Any) -> bool:
-    cls = type(operation)
-    if not isinstance(operation, keras.layers.Layer):
-        return cls.__name__ in WITHOUT_PRODUCTS
-    if cls.__module__.startswith("keras16."):
-        is_recurrent = cls.__module__.endswith(".recurrent")
-        return not is_recurrent and cls.__name__ not in OF_KERAS
-    own_weights = operation._trainable_variables or operation._non_trainable_variables
-    return _is_known(cls) and not own_weights
 
 
 class Convolved:

@@ -20,7 +20,8 @@ def matmul(x: Any, y: Any) -> Any:
 
     Args:
         x: [..., rows, inputs].
-        y: [..., inputs, outputs], of the same dtype.
+        y: [..., inputs, outputs], of the same dtype. Axes before these that neither
+            tensor knows the length of must have the same one.
 
     Returns:
         [..., rows, outputs].
@@ -32,6 +33,8 @@ def matmul(x: Any, y: Any) -> Any:
         return own.product(x, y)
     *of_x, rows, inputs = _lengths(x)
     *of_y, _, outputs = _lengths(y)
+    if _is_open(of_x, of_y):
+        return ops.matmul(x, y)
     if not _are_alike(of_x, of_y):
         return _broadcast_matmul(x, y)
     count = math.prod(of_x)
@@ -45,7 +48,8 @@ def einsum(equation: str, x: Any, y: Any) -> Any:
     """Keras' `einsum` of two tensors.
 
     Args:
-        equation: No letter stands twice in one of its three terms.
+        equation: With its "->"; no letter stands twice in one of its three terms.
+            Axes of one letter have the same length.
         x: The first tensor.
         y: The second, of the same dtype.
     """
@@ -93,8 +97,14 @@ def _terms(equation: str, rank_of_x: int, rank_of_y: int) -> tuple[str, str, str
     return of_x, of_y, result.replace("...", letters)
 
 
+def _is_open(of_x: list[Any], of_y: list[Any]) -> bool:
+    """Whether only the run knows if an axis is broadcast: one has a length, one not."""
+    pairs = zip(reversed(of_x), reversed(of_y), strict=False)
+    return any(isinstance(a, int) != isinstance(b, int) for a, b in pairs)
+
+
 def _are_alike(of_x: list[Any], of_y: list[Any]) -> bool:
-    """Whether no axis is broadcast; what only the run knows is taken not to be."""
+    """Whether no axis is broadcast."""
     if len(of_x) != len(of_y):
         return False
     return all(
