@@ -271,6 +271,14 @@ def test_softmax(shape, scale, logarithm, compiled):
     assert layer_twins.error(gradient, exact[1]) <= 16
 
 
+@both
+def test_softmax_of_no_number_is_none(compiled):
+    x = np.array([[1, np.nan, 2], [1, -np.inf, 2], [0, 0, 0]], "float16")
+    found = run(softmax.softmax, x, compiled=compiled)[0]
+    assert np.isnan(found[0]).all()
+    assert found[1, 1] == 0 and np.isfinite(found[1:]).all()
+
+
 def test_stock_softmax_gradient_cancels():
     # One class has all but 2e-4: its gradient is the others', and tiny.
     x = np.array([[9.0, 0.0, -1.0, 0.5]], "float16")

@@ -169,8 +169,10 @@ def _exponentials(rows: Any, top: Any) -> Any:
     """Exp(rows - top), as if the difference were not rounded."""
     difference, error = rounding.two_sum(rows, ops.broadcast_to(-top, ops.shape(rows)))
     exponentials = ops.exp(difference)
-    # The error of an infinite difference is no number; that of 0 is of no matter.
-    return ops.where(exponentials > 0, exponentials + exponentials * error, 0)
+    # The error of an infinite difference is no number; that of 0 is of no matter. Not
+    # where it is above 0: NaN is not.
+    zeros = ops.zeros_like(exponentials)
+    return ops.where(exponentials == 0, zeros, exponentials + exponentials * error)
 
 
 def _top(rows: Any) -> Any:
