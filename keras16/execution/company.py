@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 from keras16 import measure
+from keras16.execution import json_file
 
 if TYPE_CHECKING:
     from keras16.execution.ledger import Entry
@@ -37,10 +37,7 @@ class Company:
 
     def keep(self) -> None:
         """Writes it down for a process that goes on: an epoch of this one is over."""
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        part = self._file.with_suffix(f".{os.getpid()}.part")
-        part.write_text(json.dumps(self.felt()))
-        part.replace(self._file)
+        json_file.write(self._file, self.felt())
 
 
 def _read(entry: Entry) -> dict[str, Any]:

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import pathlib
 from collections.abc import Iterable
 
 import filelock
 
 from keras16.errors import UserError
-from keras16.execution import identity
+from keras16.execution import identity, json_file
 from keras16.results import Record, from_dict, to_dict
 from keras16.study import Planned, Run
 
@@ -72,10 +71,7 @@ class Entry:
 
     def write(self, record: Record) -> None:
         """Writes what the run came to, and deletes what it would go on from."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        part = self.record_file.with_suffix(f".{os.getpid()}.part")
-        part.write_text(json.dumps(to_dict(record)))
-        part.replace(self.record_file)
+        json_file.write(self.record_file, to_dict(record))
         self.checkpoint.unlink(missing_ok=True)
         self.company.unlink(missing_ok=True)
 

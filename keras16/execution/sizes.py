@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from keras16.errors import UserError
-from keras16.execution import child, identity
+from keras16.execution import child, identity, json_file
 from keras16.study import Run
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def parameters(runs: Sequence[Run], folder: pathlib.Path) -> list[int]:
     if unknown:
         missing = [key for key in keys if key not in known]
         known |= dict(zip(missing, _counted(unknown), strict=True))
-        _write(file, known)
+        json_file.write(file, known)
     return [known[key] for key in keys]
 
 
@@ -80,13 +79,6 @@ def _read(file: pathlib.Path) -> dict[str, int]:
         return json.loads(file.read_text())
     except (OSError, ValueError):
         return {}
-
-
-def _write(file: pathlib.Path, known: dict[str, int]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps(known))
-    part.replace(file)
 
 
 def _count(run: Run, load: Callable) -> int:

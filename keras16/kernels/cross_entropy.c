@@ -61,9 +61,8 @@ static row_sum sum_of(const uint16_t *x, int columns) {
     for (int i = 0; i < columns; i += LANES) {
         __mmask16 lanes = lanes_at(columns, i) & ~lane_of(of.at, i);
         scaled_lanes e = exponential(loaded(x + i, lanes), of.top);
-        __m512 y = _mm512_maskz_scalef_ps(lanes, e.x, e.power);
-        sum = _mm512_add_pd(sum, _mm512_cvtps_pd(_mm512_castps512_ps256(y)));
-        sum = _mm512_add_pd(sum, _mm512_cvtps_pd(_mm512_extractf32x8_ps(y, 1)));
+        pair y = widened(_mm512_maskz_scalef_ps(lanes, e.x, e.power));
+        sum = _mm512_add_pd(_mm512_add_pd(sum, y.low), y.high);
     }
     of.rest = _mm512_reduce_add_pd(sum);
     return of;

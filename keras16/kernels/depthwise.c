@@ -262,7 +262,7 @@ static plan turned(const convolution *c) {
 }
 
 /* A kernel in float32, its channels in whole vectors; NULL where there is no memory. */
-static float *widened(const plan *p, const uint16_t *kernel, int is_turned) {
+static float *wide_kernel(const plan *p, const uint16_t *kernel, int is_turned) {
     int width = whole_vectors(p->channels), places = p->window_height * p->window_width;
     float *wide = malloc(sizeof(float) * (size_t)places * (size_t)width);
     if (!wide) return NULL;
@@ -282,14 +282,14 @@ static double nanoseconds(const plan *p, int width) {
     return places * p->window_height * p->window_width * width / LANES;
 }
 
-static int by_lines(const depthwise_work *w) {
+static int by_lines(depthwise_work *w) {
     int tasks = (w->p.images * w->p.out_height + LINES - 1) / LINES;
-    return run_in_parallel(tasks, nanoseconds(&w->p, w->width), result_lines, (void *)w);
+    return run_in_parallel(tasks, nanoseconds(&w->p, w->width), result_lines, w);
 }
 
 static int by_kernel(plan p, const uint16_t *x, const uint16_t *kernel, int is_turned,
                      uint16_t *out) {
-    float *wide = widened(&p, kernel, is_turned);
+    float *wide = wide_kernel(&p, kernel, is_turned);
     if (!wide) return 0;
     depthwise_work w = {.p = p, .x = x, .out = out, .kernel = wide, .width = whole_vectors(p.channels)};
     int done = by_lines(&w);

@@ -30,16 +30,6 @@ enum {
 /* About how many nanoseconds a number takes, of what is asked or written. */
 static const double QUESTION = 0.3;
 
-/* Numbers of float64 of sixteen lanes. */
-typedef struct {
-    __m512d low, high;
-} pair;
-
-static inline pair widened(__m512 x) {
-    return (pair){_mm512_cvtps_pd(_mm512_castps512_ps256(x)),
-                  _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1))};
-}
-
 static inline void add_to(double *sums, pair x) {
     _mm512_storeu_pd(sums, _mm512_add_pd(_mm512_loadu_pd(sums), x.low));
     _mm512_storeu_pd(sums + 8, _mm512_add_pd(_mm512_loadu_pd(sums + 8), x.high));

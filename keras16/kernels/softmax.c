@@ -78,18 +78,14 @@ static inline __attribute__((always_inline)) peak peak_of(row r, const int is_ba
     return of;
 }
 
-/* Sums in the lanes of float64, of the blocks of a row. */
-typedef struct {
-    __m512d low, high;
-} wide_sum;
-
-static inline void move(wide_sum *to, __m512 *sum) {
-    to->low = _mm512_add_pd(to->low, _mm512_cvtps_pd(_mm512_castps512_ps256(*sum)));
-    to->high = _mm512_add_pd(to->high, _mm512_cvtps_pd(_mm512_extractf32x8_ps(*sum, 1)));
+/* The sum of a block of a row, added to those before it. */
+static inline void move(pair *to, __m512 *sum) {
+    pair wide = widened(*sum);
+    to->low = _mm512_add_pd(to->low, wide.low), to->high = _mm512_add_pd(to->high, wide.high);
     *sum = _mm512_setzero_ps();
 }
 
-static inline __m512 narrow(wide_sum of) {
+static inline __m512 narrow(pair of) {
     __m512 low = _mm512_castps256_ps512(_mm512_cvtpd_ps(of.low));
     return _mm512_insertf32x8(low, _mm512_cvtpd_ps(of.high), 1);
 }
@@ -103,7 +99,7 @@ typedef struct {
 static inline __attribute__((always_inline)) row_sum sum_of(row r, __m512 top, __m512 slope,
                                                             const int is_back) {
     row_sum sum = {_mm512_setzero_ps(), _mm512_setzero_ps()};
-    wide_sum all = {_mm512_setzero_pd(), _mm512_setzero_pd()}, along = all;
+    pair all = {_mm512_setzero_pd(), _mm512_setzero_pd()}, along = all;
     for (int i = 0; i < r.columns; i += LANES) {
         __mmask16 lanes = lanes_at(r.columns, i);
         __m512 y = exponential(loaded(r.x + i, lanes), top, lanes);

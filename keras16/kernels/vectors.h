@@ -39,6 +39,16 @@ static inline __m512 loaded(const uint16_t *from, __mmask16 lanes) {
     return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lanes, from));
 }
 
+/* Numbers of float64 of sixteen lanes. */
+typedef struct {
+    __m512d low, high;
+} pair;
+
+static inline pair widened(__m512 x) {
+    return (pair){_mm512_cvtps_pd(_mm512_castps512_ps256(x)),
+                  _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1))};
+}
+
 /* Rounded to the nearest, and the even one of two. */
 static inline __m256i rounded(__m512 x) {
     return _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT);
