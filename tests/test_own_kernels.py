@@ -23,8 +23,10 @@ from keras16.numerics import (
 from keras16.numerics.depthwise import Window
 from tests.close import assert_close, unit, wide
 from tests.traced import (
+    HAS_KERNELS,
     ON_JAX,
     constant,
+    needs_kernels,
     of_tensorflow,
     run,
     wide_tensors,
@@ -36,10 +38,7 @@ own = None
 if not ON_JAX:
     from keras16.backend import tensorflow_kernels
 
-    own = tensorflow_kernels if tensorflow_kernels.available() else None
-needs_kernels = pytest.mark.skipif(
-    own is None, reason="no compiled kernels, or no AVX-512 in this CPU"
-)
+    own = tensorflow_kernels if HAS_KERNELS else None
 
 # Class, settings, shape of the inputs: every way that images are cut and read.
 CASES = [

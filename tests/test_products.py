@@ -7,11 +7,12 @@ from keras import ops
 
 from keras16 import backend, compilation, convert, hardware, layers
 from keras16.numerics import products
-from tests.traced import ON_JAX, computed_in, constant, run, with_signature
-
-HAVE_KERNELS = not ON_JAX and backend.module().described()["own_kernels"]
-needs_kernels = pytest.mark.skipif(
-    not HAVE_KERNELS, reason="no compiled kernels, or no AVX-512 in this CPU"
+from tests.traced import (
+    computed_in,
+    constant,
+    needs_kernels,
+    run,
+    with_signature,
 )
 
 EQUATIONS = [

@@ -23,6 +23,12 @@ formats = pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 constant = keras.ops.convert_to_tensor
 
 
+HAS_KERNELS = not ON_JAX and backend.module().described()["own_kernels"]
+needs_kernels = pytest.mark.skipif(
+    not HAS_KERNELS, reason="no compiled kernels, or no AVX-512 in this CPU"
+)
+
+
 def of_tensorflow(reason: str) -> pytest.MarkDecorator:
     """Marks a test that is about TensorFlow alone."""
     return pytest.mark.skipif(ON_JAX, reason=f"of TensorFlow: {reason}")
