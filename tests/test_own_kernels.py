@@ -315,6 +315,7 @@ WINDOWS = [
     ((5, 5), (1, 1), "same", (2, 3, 4, 3)),  # larger than the image
     ((3, 3), (5, 4), "valid", (2, 11, 14, 20)),  # with gaps
     ((1, 1), (1, 1), "valid", (0, 4, 4, 3)),
+    *(((2, 3), (2, 2), "same", (1, 5, 6, channels)) for channels in (40, 63, 65, 144)),
 ]
 
 

@@ -33,10 +33,6 @@ typedef struct {
     const float *kernel; /* [window height, window width, channels in whole vectors] */
     int width;           /* channels in whole vectors */
     float *sums;         /* [ranges, window height, window width, width] */
-    /* Of means: one over how many places of a window lie in the image, by lines and by
-     * columns of windows. Results are times these, or else the slopes that are read. */
-    const float *line_shares, *column_shares;
-    int reads_slopes;
 } depthwise_work;
 
 /* How many numbers of a line its windows see, zeros around them included. */
@@ -46,9 +42,7 @@ static int seen(const plan *p) {
 }
 
 /* A line of sixteen channels in float32 with zeros around it, and in its holes. */
-static void widen_line(const depthwise_work *w, const uint16_t *pixels, float share,
-                       __mmask16 lanes, float *to) {
-    const plan *p = &w->p;
+static void widen_line(const plan *p, const uint16_t *pixels, __mmask16 lanes, float *to) {
     int length = seen(p), from = p->left < 0 ? (-p->left + p->hole_columns - 1) / p->hole_columns : 0;
     int first = from * p->hole_columns + p->left;
     int count = first < length ? (length - first + p->hole_columns - 1) / p->hole_columns : 0;
@@ -64,12 +58,6 @@ static void widen_line(const depthwise_work *w, const uint16_t *pixels, float sh
     float *at = to + (size_t)first * LANES;
     for (int i = 0; i < count; i++, x += p->channels, at += p->hole_columns * LANES)
         _mm512_store_ps(at, loaded(x, lanes));
-    if (!w->reads_slopes) return;
-    at = to + (size_t)first * LANES;
-    for (int i = 0; i < count; i++, at += p->hole_columns * LANES) {
-        __m512 of = _mm512_set1_ps(share * w->column_shares[from + i]);
-        _mm512_store_ps(at, _mm512_mul_ps(_mm512_load_ps(at), of));
-    }
 }
 
 /* Lines in float32, kept until others take their places: neighbouring lines of results
@@ -117,8 +105,7 @@ static int taps_of(const depthwise_work *w, ring *r, int64_t result, int first, 
         int at = from % r->count;
         float *to = r->lines + (size_t)at * r->length;
         if (r->held[at] != id) {
-            widen_line(w, w->x + (size_t)id * p->width * p->channels + first,
-                       w->reads_slopes ? w->line_shares[from] : 1,
+            widen_line(p, w->x + (size_t)id * p->width * p->channels + first,
                        lanes_at(p->channels, first), to);
             r->held[at] = id;
         }
@@ -147,7 +134,6 @@ static void results_of(const depthwise_work *w, const tap *taps, int count, int6
     __mmask16 lanes = lanes_at(p->channels, channel);
     uint16_t *out = w->out + (size_t)line * p->out_width * p->channels + channel;
     size_t step = (size_t)p->stride_columns * p->hole_columns * LANES;
-    int scales = w->line_shares && !w->reads_slopes;
     for (int x = begin; x < p->out_width; x += SIDE * p->hole_columns) {
         __m512 sum[SIDE];
         for (int i = 0; i < SIDE; i++) sum[i] = _mm512_setzero_ps();
@@ -157,14 +143,8 @@ static void results_of(const depthwise_work *w, const tap *taps, int count, int6
             for (int i = 0; i < SIDE; i++)
                 sum[i] = _mm512_fmadd_ps(_mm512_load_ps(of + i * step), weight, sum[i]);
         }
-        for (int i = 0; i < SIDE && x + i * p->hole_columns < p->out_width; i++) {
-            int at = x + i * p->hole_columns;
-            if (scales) {
-                float share = w->line_shares[line % p->out_height] * w->column_shares[at];
-                sum[i] = _mm512_mul_ps(sum[i], _mm512_set1_ps(share));
-            }
-            put(out + (size_t)at * p->channels, lanes, sum[i]);
-        }
+        for (int i = 0; i < SIDE && x + i * p->hole_columns < p->out_width; i++)
+            put(out + (size_t)(x + i * p->hole_columns) * p->channels, lanes, sum[i]);
     }
 }
 
@@ -282,17 +262,13 @@ static double nanoseconds(const plan *p, int width) {
     return places * p->window_height * p->window_width * width / LANES;
 }
 
-static int by_lines(depthwise_work *w) {
-    int tasks = (w->p.images * w->p.out_height + LINES - 1) / LINES;
-    return run_in_parallel(tasks, nanoseconds(&w->p, w->width), result_lines, w);
-}
-
 static int by_kernel(plan p, const uint16_t *x, const uint16_t *kernel, int is_turned,
                      uint16_t *out) {
     float *wide = wide_kernel(&p, kernel, is_turned);
     if (!wide) return 0;
     depthwise_work w = {.p = p, .x = x, .out = out, .kernel = wide, .width = whole_vectors(p.channels)};
-    int done = by_lines(&w);
+    int tasks = (p.images * p.out_height + LINES - 1) / LINES;
+    int done = run_in_parallel(tasks, nanoseconds(&p, w.width), result_lines, &w);
     free(wide);
     return done;
 }
@@ -324,39 +300,4 @@ int depthwise_kernel_gradient(const convolution *c, const uint16_t *x, const uin
         }
     free(w.sums);
     return done;
-}
-
-/* ---- means ------------------------------------------------------------------------ */
-
-/* One over how many places of each window lie in the image, along an axis. */
-static void fill_shares(float *shares, int results, int window, int stride, int before, int given) {
-    for (int i = 0; i < results; i++) {
-        int from = i * stride - before, until = from + window;
-        int count = (until < given ? until : given) - (from > 0 ? from : 0);
-        shares[i] = 1 / (float)(count > 1 ? count : 1);
-    }
-}
-
-static int means(const convolution *c, plan p, int reads_slopes, const uint16_t *x, uint16_t *out) {
-    size_t places = (size_t)p.window_height * p.window_width, width = whole_vectors(p.channels);
-    float *ones = malloc(sizeof(float) * (places * width + c->out_height + c->out_width));
-    if (!ones) return 0;
-    for (size_t i = 0; i < places * width; i++) ones[i] = 1;
-    float *of_lines = ones + places * width, *of_columns = of_lines + c->out_height;
-    fill_shares(of_lines, c->out_height, c->window_height, c->stride_rows, c->top, c->height);
-    fill_shares(of_columns, c->out_width, c->window_width, c->stride_columns, c->left, c->width);
-    depthwise_work w = {.p = p, .x = x, .out = out, .kernel = ones, .width = (int)width,
-                        .line_shares = of_lines, .column_shares = of_columns,
-                        .reads_slopes = reads_slopes};
-    int done = by_lines(&w);
-    free(ones);
-    return done;
-}
-
-int window_means(const convolution *c, const uint16_t *x, uint16_t *y) {
-    return means(c, plan_of(c), 0, x, y);
-}
-
-int window_means_back(const convolution *c, const uint16_t *slopes, uint16_t *x) {
-    return means(c, turned(c), 1, slopes, x);
 }

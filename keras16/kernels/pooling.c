@@ -8,6 +8,7 @@
 
 #include "threads.h"
 #include "vectors.h"
+#include "windows.h"
 
 enum {
     BAND = 16,   /* lines of an image that a task gathers for */
@@ -21,19 +22,10 @@ typedef struct {
     int bands; /* of an image */
 } pooling;
 
-typedef struct {
-    int first, last; /* the one behind the last */
-} span;
-
-static inline span within(int first, int last, int length) {
-    return (span){first > 0 ? first : 0, last < length ? last : length};
-}
-
 /* The lines of windows that hold a row of an image. */
 static span lines_with(const convolution *c, int row) {
-    int at = row + c->top, past = at - c->window_height;
-    return within(past < 0 ? 0 : past / c->stride_rows + 1, at / c->stride_rows + 1,
-                  c->out_height);
+    axis lines = {c->height, c->out_height, c->window_height, c->stride_rows, c->top};
+    return windows_with(&lines, row);
 }
 
 /* The same of a column, from those of the column before it: a division takes too long. */
