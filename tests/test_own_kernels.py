@@ -11,13 +11,14 @@ import keras
 import numpy as np
 import pytest
 
-from keras16 import backend, hardware, kernels, layers, losses, metrics
+from keras16 import backend, hardware, kernels, layers, losses, metrics, optimizers
 from keras16.numerics import (
     accumulators,
     averages,
     categorical,
     extremes,
     scaled,
+    softfloat,
     tables,
 )
 from keras16.numerics.depthwise import Window
@@ -53,6 +54,7 @@ CASES = [
         (20, 9, 8, 16),
     ),
     ("Conv2D", {"filters": 8, "kernel_size": 1, "strides": 3}, (2, 10, 11, 40)),
+    ("Conv2D", {"filters": 530, "kernel_size": 1, "strides": 2}, (3, 5, 4, 600)),
     ("Conv2D", {"filters": 8, "kernel_size": (3, 2), "groups": 2}, (3, 9, 8, 6)),
     (
         "Conv2D",
@@ -1081,6 +1083,65 @@ def test_windows_of_more_places_than_are_counted_are_left_to_keras():
     assert not kinds_of(layer, (2, 5, 4))
     x = drawn((2, 5, 4))
     np.testing.assert_array_equal(layer(x), x.max(axis=1, keepdims=True))
+
+
+# Adam's step
+
+
+def adam(gradients, share=0.1, decay=0.0):
+    """The weights, means and roots of variables that were 0, or 1, after a step."""
+    ones = [np.ones_like(g) for g in gradients]
+    zeros = [np.zeros_like(g) for g in gradients]
+    words = [softfloat.word(number) for number in (1e-3, share, share, 1e-7, decay)]
+    moved = own.adam(gradients, ones, zeros, zeros, [*words, 1, 2, 3])
+    return [[np.asarray(one) for one in each] for each in moved]
+
+
+@needs_kernels
+@pytest.mark.parametrize("share", [0.3, 1e-3, 1e-5])
+def test_adam_rounds_what_is_far_below_a_last_place_up_as_often_as_it_should(share):
+    """The smallest number times the share, on average."""
+    size = 1 << 20
+    _, (mean,), _ = adam([np.full(size, 2.0**-24, "float16")], share)
+    expected = size * share
+    assert abs((mean > 0).sum() - expected) < 5 * math.sqrt(expected)
+    assert set(np.unique(mean)) == {0.0, 2.0**-24}
+
+
+@needs_kernels
+def test_adam_keeps_what_is_not_finite_and_passes_65504_for_infinity():
+    gradient = np.array([np.nan, np.inf, -np.inf, 65504, 0], "float16")
+    _, (mean,), (root,) = adam([gradient], 1.0)
+    np.testing.assert_array_equal(mean, gradient)
+    np.testing.assert_array_equal(root[3:], np.abs(gradient[3:]))
+    assert not np.isfinite(root[:3]).any()
+
+
+@needs_kernels
+def test_adam_of_several_variables_is_that_of_one_vector():
+    shapes = [(5,), (3, 7), (), (2, 3, 4), (0,), (40,)]
+    gradients = [drawn(shape, i) for i, shape in enumerate(shapes)]
+    gradients = [np.asarray(g, "float16") for g in gradients]
+    several = adam(gradients, decay=0.01)
+    together = adam([np.concatenate([g.ravel() for g in gradients])], decay=0.01)
+    for parts, (vector,) in zip(several, together, strict=True):
+        assert [part.shape for part in parts] == shapes
+        flat = np.concatenate([part.ravel() for part in parts])
+        np.testing.assert_array_equal(flat, vector)
+
+
+@needs_kernels
+def test_adam_of_small_variables_is_one_operation_and_none_of_xla():
+    """Compiling their update took most of the first step's time."""
+    import tensorflow as tf
+
+    variables = [keras.Variable(drawn(s), dtype="float16") for s in ((3,), (4, 5))]
+    optimizer = optimizers.Adam()
+    optimizer.build(variables)
+    step = tf.function(lambda *g: optimizer.apply(list(g)), autograph=False)
+    graph = step.get_concrete_function(*(drawn(v.shape) for v in variables)).graph
+    assert [op.type for op in graph.get_operations()].count("Keras16Adam") == 1
+    assert not any("Call" in op.type for op in graph.get_operations())
 
 
 # Where they are not

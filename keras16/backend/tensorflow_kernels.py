@@ -574,32 +574,38 @@ def table_entry(words: Any, step: Any, exact: int, octave: int) -> Any:
 
 
 def adam(
-    gradient: Any, weight: Any, mean: Any, root: Any, words: Sequence[Any]
-) -> list[Any]:
-    """Adam's step for one variable, its slots rounded by chance.
+    gradients: Sequence[Any],
+    weights: Sequence[Any],
+    means: Sequence[Any],
+    roots: Sequence[Any],
+    words: Sequence[Any],
+) -> list[list[Any]]:
+    """Adam's step for some variables, their slots rounded by chance.
 
     Args:
-        gradient: float16.
-        weight: Of that shape, float16.
-        mean: Likewise: the average of the gradients so far.
-        root: Likewise: the root of that of their squares.
+        gradients: float16, one for each variable.
+        weights: Likewise, of their shapes.
+        means: Likewise: the averages of the gradients so far.
+        roots: Likewise: the roots of those of their squares.
         words: int32 scalars, floats as the words of their bits: learning rate, what the
             two averages move by, what is added to the root, the weight decay; the words
-            that draws for mean and root start from, the number of the step.
+            that draws for mean and root start from, the number of the step. The draws
+            are those for the elements of one vector of all variables.
 
     Returns:
-        [weight, mean, root] after it.
+        [weights, means, roots] after it.
     """
-    found = _library().keras16_adam(
-        gradient=gradient,
-        weight=weight,
-        mean=mean,
-        root=root,
+    moved = _library().keras16_adam(
+        gradient=gradients,
+        weight=weights,
+        mean=means,
+        root=roots,
         step=tf.stack([tf.cast(word, tf.int32) for word in words]),
     )
-    for each in found:
-        each.set_shape(weight.shape)
-    return list(found)
+    for tensors in moved:
+        for each, weight in zip(tensors, weights, strict=True):
+            each.set_shape(weight.shape)
+    return list(moved)
 
 
 def placed(

@@ -6,6 +6,8 @@
  */
 #include "kernels.h"
 
+#include <math.h>
+
 #include "randoms.h"
 #include "threads.h"
 
@@ -13,16 +15,16 @@ enum {
     CHUNK = 1 << 14,                /* elements of a task */
     NANOSECONDS = 2,                /* of an element */
     EXPONENT = 23,                  /* where it lies in a float32 */
-    LEAST = 113,                    /* that of the smallest normal float16, 2**-14 */
-    LOST = 13,                      /* bits of a float32 that a float16 has no room for */
-    LONGEST = 30,
+    SMALLEST = 113,                 /* that of 2**-14, the smallest normal float16 */
+    INFINITE = 143,                 /* that of 2**16 */
+    MANTISSA = 10,                  /* bits of a float16's */
 };
 
 typedef struct {
     const adam_step *s;
     const uint16_t *gradient;
     adam_state from, to;
-    int64_t size;
+    int64_t size, first;
 } adam_work;
 
 /* Random words of sixteen elements. */
@@ -31,30 +33,27 @@ static inline __m512i drawn(int64_t first, int32_t key, int32_t step) {
     return _mm512_add_epi32(words, _mm512_set1_epi32((int)((uint32_t)step * GOLDEN)));
 }
 
-/* One of the two float16 beside a number, by a chance that makes it right on average. */
-static inline __m256i by_chance(__m512 x, __m512i random) {
-    __m512i raw = _mm512_castps_si512(x);
-    __m512i size = _mm512_and_si512(raw, _mm512_set1_epi32(0x7fffffff));
-    __m512i field = _mm512_srli_epi32(size, EXPONENT);
-    __m512i least = _mm512_set1_epi32(LEAST);
-    /* Subnormal numbers all have the lowest place. */
-    __m512i shift = _mm512_add_epi32(
-        _mm512_max_epi32(_mm512_sub_epi32(least, field), _mm512_setzero_si512()),
-        _mm512_set1_epi32(LOST));
-    shift = _mm512_min_epi32(shift, _mm512_set1_epi32(LONGEST));
-    __m512i units = _mm512_or_si512(_mm512_and_si512(size, _mm512_set1_epi32(0x7fffff)),
-                                    _mm512_set1_epi32(0x800000));
-    units = _mm512_maskz_mov_epi32(_mm512_test_epi32_mask(field, field), units);
-    __m512i chance = _mm512_srlv_epi32(random, _mm512_sub_epi32(_mm512_set1_epi32(32), shift));
-    __m512i kept = _mm512_srlv_epi32(_mm512_add_epi32(units, chance), shift);
-    __m512i base = _mm512_sub_epi32(_mm512_max_epi32(field, least), least);
-    __m512i found = _mm512_add_epi32(_mm512_slli_epi32(base, 10), kept);
-    /* Beyond the format infinite; a carry from its end is. */
-    found = _mm512_min_epi32(found, _mm512_set1_epi32(0x7c00));
-    __m512i sign = _mm512_and_si512(_mm512_srli_epi32(raw, 16), _mm512_set1_epi32(0x8000));
-    __m256i result = _mm512_cvtepi32_epi16(_mm512_or_si512(found, sign));
-    __mmask16 is_special = _mm512_cmpeq_epi32_mask(field, _mm512_set1_epi32(255));
-    return _mm256_mask_mov_epi16(result, is_special, rounded(x));
+/* One of the two float16 beside a number, by a chance that makes it right on average: what
+ * is left of the number and a random share of a last place, cut off to whole ones. */
+static inline __m512 by_chance(__m512 x, __m512i random) {
+    enum { ZERO = _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC };
+    __m512 size = _mm512_abs_ps(x);
+    /* The power of two below it; all subnormal numbers have the same last place, and none
+     * has a greater one than the first that are infinite. */
+    __m512i power = _mm512_and_si512(_mm512_castps_si512(size), _mm512_set1_epi32(0x7f800000));
+    power = _mm512_max_epi32(power, _mm512_set1_epi32(SMALLEST << EXPONENT));
+    power = _mm512_min_epi32(power, _mm512_set1_epi32(INFINITE << EXPONENT));
+    __m512 place = _mm512_castsi512_ps(
+        _mm512_sub_epi32(power, _mm512_set1_epi32(MANTISSA << EXPONENT)));
+    /* Times its place, a float32 holds no fractions. */
+    __m512 whole = _mm512_castsi512_ps(
+        _mm512_add_epi32(power, _mm512_set1_epi32((EXPONENT - MANTISSA) << EXPONENT)));
+    __m512 share = _mm512_mul_ps(_mm512_cvt_roundepu32_ps(random, ZERO), _mm512_set1_ps(0x1p-32f));
+    __m512 sum = _mm512_fmadd_round_ps(share, place, size, ZERO);
+    sum = _mm512_sub_ps(_mm512_add_round_ps(sum, whole, ZERO), whole);
+    __mmask16 is_beyond = _mm512_cmp_ps_mask(sum, _mm512_set1_ps(65536), _CMP_GE_OQ);
+    sum = _mm512_mask_mov_ps(sum, is_beyond, _mm512_set1_ps(INFINITY));
+    return _mm512_or_ps(sum, _mm512_and_ps(x, _mm512_set1_ps(-0.0f)));
 }
 
 /* A quotient; 0 where the divisor is. */
@@ -76,9 +75,8 @@ static void adam_task(void *context, int task) {
         __m512 gradient = loaded(w->gradient + i, lanes), weight = loaded(w->from.weight + i, lanes);
         __m512 mean = loaded(w->from.mean + i, lanes), root = loaded(w->from.root + i, lanes);
         mean = _mm512_fmadd_ps(share_1, _mm512_sub_ps(gradient, mean), mean);
-        __m256i kept = by_chance(mean, drawn(i, s->key_of_mean, s->step));
-        _mm256_mask_storeu_epi16(w->to.mean + i, lanes, kept);
-        mean = _mm512_cvtph_ps(kept);
+        mean = by_chance(mean, drawn(w->first + i, s->key_of_mean, s->step));
+        put(w->to.mean + i, lanes, mean);
         /* As the old root and more, since the new one alone would round away what it
          * moves by. */
         __m512 size = _mm512_abs_ps(gradient);
@@ -88,9 +86,8 @@ static void adam_task(void *context, int task) {
         __m512 moved = _mm512_sqrt_ps(_mm512_max_ps(_mm512_setzero_ps(), square));
         root = _mm512_add_ps(root, over(more, _mm512_add_ps(moved, root)));
         root = _mm512_max_ps(_mm512_setzero_ps(), root);
-        kept = by_chance(root, drawn(i, s->key_of_root, s->step));
-        _mm256_mask_storeu_epi16(w->to.root + i, lanes, kept);
-        root = _mm512_cvtph_ps(kept);
+        root = by_chance(root, drawn(w->first + i, s->key_of_root, s->step));
+        put(w->to.root + i, lanes, root);
         __m512 step = _mm512_mul_ps(rate, over(mean, _mm512_add_ps(root, floor)));
         step = _mm512_fmadd_ps(decay, weight, step);
         put(w->to.weight + i, lanes, _mm512_sub_ps(weight, step));
@@ -98,8 +95,8 @@ static void adam_task(void *context, int task) {
 }
 
 int adam(const adam_step *s, const uint16_t *gradient, adam_state from, adam_state to,
-         int64_t size) {
-    adam_work w = {s, gradient, from, to, size};
+         int64_t size, int64_t first) {
+    adam_work w = {s, gradient, from, to, size, first};
     return run_in_parallel((int)((size + CHUNK - 1) / CHUNK), NANOSECONDS * (double)size, adam_task,
                            &w);
 }

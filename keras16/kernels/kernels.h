@@ -168,8 +168,9 @@ typedef struct {
     uint16_t *weight, *mean, *root;
 } adam_state;
 
-/* Moves a state; old and new may be the same memory. */
+/* Moves a state; old and new may be the same memory. Random words are drawn as for the
+ * elements of a vector from the number `first` on. */
 int adam(const adam_step *s, const uint16_t *gradient, adam_state from, adam_state to,
-         int64_t size);
+         int64_t size, int64_t first);
 
 #endif

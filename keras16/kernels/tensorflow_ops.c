@@ -21,6 +21,7 @@ enum { HALF = 19, INT16 = 5, INT32 = 3, INT64 = 9, INVALID_ARGUMENT = 3, RESOURC
     F(TF_NewOpDefinitionBuilder, void *, (const char *))                                  \
     F(TF_OpDefinitionBuilderAddInput, void, (void *, const char *))                       \
     F(TF_OpDefinitionBuilderAddOutput, void, (void *, const char *))                      \
+    F(TF_OpDefinitionBuilderAddAttr, void, (void *, const char *))                        \
     F(TF_OpDefinitionBuilderSetShapeInferenceFunction, void,                              \
       (void *, void (*)(void *, void *)))                                                 \
     F(TF_ShapeInferenceContextSetUnknownShape, void, (void *, void *))                    \
@@ -30,6 +31,7 @@ enum { HALF = 19, INT16 = 5, INT32 = 3, INT64 = 9, INVALID_ARGUMENT = 3, RESOURC
        void (*)(void *)))                                                                 \
     F(TF_RegisterKernelBuilder, void, (const char *, void *, void *))                     \
     F(TF_OpKernelContext_Failure, void, (void *, void *))                                 \
+    F(TF_NumInputs, int, (void *))                                                        \
     F(TF_GetInput, void, (void *, int, void **, void *))                                  \
     F(TF_AllocateOutput, void *, (void *, int, int, const int64_t *, int, size_t, void *)) \
     F(TF_ForwardInputOrAllocateOutput, void *,                                            \
@@ -175,21 +177,32 @@ static int failed(const call *c) { return TF_GetCode(c->status) != 0; }
 
 static void fail(call *c, int code, const char *why) { TF_SetStatus(c->status, code, why); }
 
+static call began(void *context) {
+    return (call){.context = context, .status = TF_NewStatus()};
+}
+
+static void read_input(call *c, int slot, int index) {
+    if (!failed(c)) TF_GetInput(c->context, index, &c->in[slot], c->status);
+}
+
 static call begin(void *context, int inputs) {
-    call c = {.context = context, .status = TF_NewStatus()};
-    for (int i = 0; i < inputs && !failed(&c); i++)
-        TF_GetInput(context, i, &c.in[i], c.status);
+    call c = began(context);
+    for (int i = 0; i < inputs; i++) read_input(&c, i, i);
     return c;
 }
 
 /* Memory for an output; NULL once anything failed. */
-static void *output_of(call *c, int index, int type, const int64_t *shape, int rank) {
+static void *output_at(call *c, int slot, int index, int type, const int64_t *shape, int rank) {
     size_t count = 1, bytes = type == INT32 ? 4 : 2;
     for (int i = 0; i < rank; i++) count *= (size_t)shape[i];
     if (failed(c)) return NULL;
-    c->out[index] =
+    c->out[slot] =
         TF_AllocateOutput(c->context, index, type, shape, rank, bytes * count, c->status);
-    return failed(c) ? NULL : TF_TensorData(c->out[index]);
+    return failed(c) ? NULL : TF_TensorData(c->out[slot]);
+}
+
+static void *output_of(call *c, int index, int type, const int64_t *shape, int rank) {
+    return output_at(c, index, index, type, shape, rank);
 }
 
 static void *output(call *c, int index, const int64_t *shape, int rank) {
@@ -694,27 +707,41 @@ static int read_step(void *tensor, adam_step *s) {
     return 1;
 }
 
-static void compute_adam(void *unused, void *context) {
-    (void)unused;
-    enum { WEIGHT, GRADIENT, MEAN, ROOT, STEP, INPUTS };
-    call c = begin(context, INPUTS);
+/* Of one of several variables, whose inputs and outputs stand in lists; gives how many
+ * elements it has, or -1. */
+static int64_t move_variable(void *context, int variable, int variables, int64_t first) {
+    enum { WEIGHT, GRADIENT, MEAN, ROOT, STEP };
+    call c = began(context);
     adam_step s;
     int64_t shape[MOST_AXES], size[STEP] = {0};
+    for (int i = 0; i < STEP; i++) read_input(&c, i, i * variables + variable);
+    read_input(&c, STEP, STEP * variables);
     int fits = !failed(&c) && read_step(c.in[STEP], &s);
     for (int i = STEP - 1; fits && i >= 0; i--) fits = read_shape(c.in[i], shape, &size[i]);
     if (!failed(&c) && !(fits && size[GRADIENT] == size[WEIGHT] && size[MEAN] == size[WEIGHT] &&
                          size[ROOT] == size[WEIGHT]))
         fail(&c, INVALID_ARGUMENT, SHAPES);
     int rank = failed(&c) ? 0 : TF_NumDims(c.in[WEIGHT]); /* its shape was read last */
-    adam_state to = {output(&c, 0, shape, rank), output(&c, 1, shape, rank),
-                     output(&c, 2, shape, rank)};
+    void *to[3];
+    for (int i = 0; i < 3; i++)
+        to[i] = output_at(&c, i, i * variables + variable, HALF, shape, rank);
     if (!failed(&c)) {
         adam_state from = {TF_TensorData(c.in[WEIGHT]), TF_TensorData(c.in[MEAN]),
                            TF_TensorData(c.in[ROOT])};
-        if (!adam(&s, TF_TensorData(c.in[GRADIENT]), from, to, size[WEIGHT]))
+        if (!adam(&s, TF_TensorData(c.in[GRADIENT]), from, (adam_state){to[0], to[1], to[2]},
+                  size[WEIGHT], first))
             fail(&c, RESOURCE_EXHAUSTED, MEMORY);
     }
+    int has_failed = failed(&c);
     end(&c);
+    return has_failed ? -1 : size[WEIGHT];
+}
+
+static void compute_adam(void *unused, void *context) {
+    (void)unused;
+    int variables = (TF_NumInputs(context) - 1) / 4;
+    for (int64_t i = 0, first = 0, size; i < variables; i++, first += size)
+        if ((size = move_variable(context, (int)i, variables, first)) < 0) return;
 }
 
 /* ---- whole numbers ---------------------------------------------------------------- */
@@ -763,10 +790,11 @@ static void unknown_shape(void *context, void *status) {
 }
 
 /* Inputs and outputs as TensorFlow writes them, such as "x: half"; each list ends with
- * NULL. */
-static void offer(const char *name, const char *const *inputs, const char *const *outputs,
-                  void (*run)(void *, void *)) {
+ * NULL. An attribute may say how many there are of some. */
+static void offer_of(const char *name, const char *attribute, const char *const *inputs,
+                     const char *const *outputs, void (*run)(void *, void *)) {
     void *status = TF_NewStatus(), *op = TF_NewOpDefinitionBuilder(name);
+    if (attribute) TF_OpDefinitionBuilderAddAttr(op, attribute);
     for (; *inputs; inputs++) TF_OpDefinitionBuilderAddInput(op, *inputs);
     for (; *outputs; outputs++) TF_OpDefinitionBuilderAddOutput(op, *outputs);
     TF_OpDefinitionBuilderSetShapeInferenceFunction(op, unknown_shape);
@@ -775,6 +803,11 @@ static void offer(const char *name, const char *const *inputs, const char *const
         TF_RegisterKernelBuilder(name, TF_NewKernelBuilder(name, "CPU", NULL, run, NULL),
                                  status);
     TF_DeleteStatus(status);
+}
+
+static void offer(const char *name, const char *const *inputs, const char *const *outputs,
+                  void (*run)(void *, void *)) {
+    offer_of(name, NULL, inputs, outputs, run);
 }
 
 #define LIST(...) \
@@ -854,7 +887,10 @@ __attribute__((constructor)) static void offer_all(void) {
     offer("Keras16TableEntry",
           LIST("entries: int32", "step: int32", "exact: int32", "octave: int32"),
           LIST("entry: int32"), compute_entry);
-    offer("Keras16Adam",
-          LIST("weight: half", "gradient: half", "mean: half", "root: half", "step: int32"),
-          LIST("moved_weight: half", "moved_mean: half", "moved_root: half"), compute_adam);
+    offer_of("Keras16Adam", "variables: int >= 1",
+             LIST("weight: variables * half", "gradient: variables * half",
+                  "mean: variables * half", "root: variables * half", "step: int32"),
+             LIST("moved_weight: variables * half", "moved_mean: variables * half",
+                  "moved_root: variables * half"),
+             compute_adam);
 }

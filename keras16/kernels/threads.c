@@ -5,8 +5,17 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
 
-enum { SLOTS = 5, MOST_THREADS = 64, WORTH_WAKING = 300000 /* nanoseconds */ };
+enum {
+    SLOTS = 5,
+    MOST_THREADS = 64,
+    /* Nanoseconds: of work that others are called for, and for how long a thread looks out
+     * for what comes next before it sleeps, as waking it takes half of that. */
+    WORTH_WAKING = 80000,
+    LOOKING_OUT = 100000,
+    MOST_KEPT = 8 << 20, /* bytes from one call to the next, of a thread that calls */
+};
 
 /* What one call does: it lies in the caller's memory until all tasks are done. */
 typedef struct {
@@ -21,9 +30,9 @@ static struct {
     pthread_mutex_t lock;
     pthread_cond_t begun, ended;
     int threads;
-    int active;    /* of them, in this job */
-    int is_open;   /* whether this job takes more of them */
-    unsigned jobs; /* so far */
+    int is_open;        /* whether this job takes more of them */
+    atomic_int active;  /* of them, in this job */
+    atomic_uint jobs;   /* so far */
     job *now;
 } pool = {
     .owner = PTHREAD_MUTEX_INITIALIZER,
@@ -42,19 +51,42 @@ static void take_tasks(job *now) {
     of_thread = outer;
 }
 
+static int64_t nanoseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
+static int another_job(unsigned seen) { return atomic_load(&pool.jobs) != seen; }
+
+static int none_active(unsigned unused) {
+    (void)unused;
+    return !atomic_load(&pool.active);
+}
+
+/* Looks out for something a while; who else wants this core has it meanwhile. */
+static void look_out(int (*for_what)(unsigned), unsigned seen) {
+    for (int64_t until = nanoseconds() + LOOKING_OUT; !for_what(seen) && nanoseconds() < until;)
+        sched_yield();
+}
+
 static void *wait_for_work(void *unused) {
     (void)unused;
     unsigned seen = 0;
-    pthread_mutex_lock(&pool.lock);
     for (;;) {
-        while (pool.jobs == seen || !pool.is_open) pthread_cond_wait(&pool.begun, &pool.lock);
-        seen = pool.jobs;
-        job *now = pool.now;
-        pool.active++;
-        pthread_mutex_unlock(&pool.lock);
-        take_tasks(now);
+        look_out(another_job, seen);
         pthread_mutex_lock(&pool.lock);
-        if (--pool.active == 0) pthread_cond_signal(&pool.ended);
+        while (pool.jobs == seen) pthread_cond_wait(&pool.begun, &pool.lock);
+        seen = pool.jobs;
+        if (pool.is_open) {
+            job *now = pool.now;
+            pool.active++;
+            pthread_mutex_unlock(&pool.lock);
+            take_tasks(now);
+            pthread_mutex_lock(&pool.lock);
+            if (--pool.active == 0) pthread_cond_signal(&pool.ended);
+        }
+        pthread_mutex_unlock(&pool.lock);
     }
     return NULL;
 }
@@ -97,6 +129,9 @@ int run_in_parallel(int count, double work, void (*task)(void *, int), void *con
     pthread_mutex_lock(&pool.lock);
     /* Who wakes too late is not waited for. */
     pool.is_open = 0;
+    pthread_mutex_unlock(&pool.lock);
+    look_out(none_active, 0);
+    pthread_mutex_lock(&pool.lock);
     while (pool.active) pthread_cond_wait(&pool.ended, &pool.lock);
     pthread_mutex_unlock(&pool.lock);
     pthread_mutex_unlock(&pool.owner);
@@ -114,6 +149,29 @@ void *thread_memory(int slot, size_t size) {
         sizes[slot] = size;
     }
     return memory[slot];
+}
+
+static _Thread_local void *kept;
+static _Thread_local size_t kept_size;
+static _Thread_local int kept_is_lent;
+
+void *call_memory(size_t size) {
+    size = (size + 63) / 64 * 64;
+    if (kept_is_lent || size > MOST_KEPT) return aligned_alloc(64, size);
+    if (kept_size < size) {
+        free(kept);
+        kept = aligned_alloc(64, size);
+        kept_size = kept ? size : 0;
+    }
+    kept_is_lent = kept != NULL;
+    return kept;
+}
+
+void give_back(void *memory) {
+    if (memory && memory == kept)
+        kept_is_lent = 0;
+    else
+        free(memory);
 }
 
 void out_of_memory(void) { atomic_store(&of_thread->failed, 1); }

@@ -15,6 +15,12 @@ int run_in_parallel(int count, double work, void (*task)(void *, int), void *con
  * where there is none. What it holds is lost where it must grow. */
 void *thread_memory(int slot, size_t size);
 
+/* Memory for a call of a kernel, aligned likewise, until it is given back; NULL where there
+ * is none. What is not too large is kept for the thread's next call: what comes from the
+ * system anew costs more to touch than most calls take. */
+void *call_memory(size_t size);
+void give_back(void *memory);
+
 /* Said by a task that could not do its work. */
 void out_of_memory(void);
 

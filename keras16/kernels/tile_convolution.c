@@ -451,7 +451,7 @@ static int run_forward(plan p, const half *x, kernel_tiles k, half *y) {
     depth d = depth_of(p.channels);
     int output_blocks = blocks(p.out_channels);
     p.lanes = LANES;
-    k.packed = aligned_alloc(64, (size_t)output_blocks * d.blocks * k.taps * 2 * TILE_BYTES);
+    k.packed = call_memory((size_t)output_blocks * d.blocks * k.taps * 2 * TILE_BYTES);
     int done = divide(&p, sizeof(bfloat) * PARTS * (size_t)(d.blocks * d.tiles), 0) && k.packed;
     if (done) {
         forward_work w = {&p, x, k.packed, y};
@@ -460,7 +460,7 @@ static int run_forward(plan p, const half *x, kernel_tiles k, half *y) {
         done = run_in_parallel(output_blocks, OF_TILE * tiles, pack_block, &k) &&
                run_in_parallel(p.units, OF_PRODUCT * products, forward_unit, &w);
     }
-    free(k.packed);
+    give_back(k.packed);
     free(p.y.of);
     free(p.x.of);
     return done;
@@ -719,7 +719,7 @@ int tile_kernel_gradient(const convolution *c, const half *x, const half *slopes
     partials = at_most(at_least(partials, 1), p.units);
     kernel_work w = {&p, x, slopes, partials,
                      at_most(input_blocks, at_least(1, PARTIALS / partials / 2)),
-                     aligned_alloc(64, sizeof(float) * all * partials), kernel};
+                     call_memory(sizeof(float) * all * partials), kernel};
     double tiles = (double)all / 256;
     double products = 3 * tiles * p.images * p.y.out * p.x.out / PARTS;
     done = done && w.sums &&
@@ -727,7 +727,7 @@ int tile_kernel_gradient(const convolution *c, const half *x, const half *slopes
                            &w) &&
            (p.units == 1 ||
             run_in_parallel(input_blocks, OF_TILE * tiles * partials, round_block, &w));
-    free(w.sums);
+    give_back(w.sums);
     free(p.y.of);
     free(p.x.of);
     return done;

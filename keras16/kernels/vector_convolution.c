@@ -14,7 +14,6 @@
  */
 #include "convolutions.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "threads.h"
@@ -85,6 +84,10 @@ static int64_t units_of(const plan *p) {
 }
 
 static size_t pixels_read(const plan *p) { return (size_t)p->lines * p->phases * p->columns; }
+
+static size_t bytes_read(const plan *p, int images) {
+    return sizeof(float) * LANES * (size_t)images * blocks(p->channels) * pixels_read(p);
+}
 
 static void lay_down(plan *p) {
     p->lines = length_of(&p->y);
@@ -292,8 +295,18 @@ typedef struct {
     const half *x;
     const packing *k; /* packed beforehand, or else part by part where it is used */
     half *y;
-    int tasks; /* parts of the results' channels of a unit */
+    int tasks;   /* parts of the results' channels of a unit */
+    float *read; /* what the only unit reads; NULL where each task lays out its own */
 } forward_work;
+
+/* A block of channels of an image of the only unit. */
+static void lay_block(void *context, int task) {
+    const forward_work *w = context;
+    unit u = unit_at(w->p, 0);
+    u.image = task / blocks(w->p->channels), u.images = 1;
+    lay_out(w->p, u, w->x, task % blocks(w->p->channels), 1,
+            w->read + (size_t)task * pixels_read(w->p) * LANES);
+}
 
 /* Blocks of inputs that are gone through for all pixels of a unit, so that their part of
  * the kernel stays in the cache; where a pixel sees no other, what is read of them, too. */
@@ -379,17 +392,16 @@ static void forward_task(void *context, int task) {
     const forward_work *w = context;
     const plan *p = w->p;
     unit u = unit_at(p, task / w->tasks);
-    int number = task % w->tasks, all = blocks(p->out_channels), input_blocks = blocks(p->channels);
+    int number = task % w->tasks, all = blocks(p->out_channels);
     size_t results = (size_t)u.images * u.lines * u.columns * p->y.holes * p->x.holes;
-    float *read = thread_memory(
-        0, sizeof(float) * LANES * u.images * input_blocks * pixels_read(p));
+    float *read = w->read ? w->read : thread_memory(0, bytes_read(p, u.images));
     float *sums = thread_memory(1, sizeof(float) * LANES * 4 * results);
     int window = p->y.window * p->x.window;
     tap *taps = thread_memory(2, sizeof(tap) * window);
     size_t at_once = w->k->packed ? 0 : blocks_at_once(p, window, 1, u.images);
     float *part = thread_memory(3, sizeof(float) * SQUARE * window * (4 * at_once + 1));
     if (!read || !sums || !part || !taps) return out_of_memory();
-    lay_out(p, u, w->x, 0, input_blocks, read);
+    if (!w->read) lay_out(p, u, w->x, 0, blocks(p->channels), read);
     int until = all * (number + 1) / w->tasks;
     for (int vector = all * number / w->tasks; vector < until;) {
         int side = side_of(until - vector, u.columns).vectors;
@@ -406,19 +418,21 @@ static int run_forward(plan p, const half *x, packing k, half *y) {
     divide(&p, sizeof(float) * LANES * (size_t)input_blocks, 0,
            is_large ? LARGE_SCRATCH_BYTES : SCRATCH_BYTES, most);
     int64_t units = units_of(&p);
-    if (units > 1 || !is_large) {
-        k.packed = aligned_alloc(64, bytes);
-        if (!k.packed) return 0;
-    }
     forward_work w = {&p, x, &k, y,
-                      at_most(most, (int)parts_of(ENOUGH_TASKS, at_least(1, (int)units)))};
+                      at_most(most, (int)parts_of(ENOUGH_TASKS, at_least(1, (int)units))), NULL};
+    float **made = units > 1 || !is_large ? &k.packed : &w.read;
+    *made = call_memory(made == &w.read ? bytes_read(&p, p.images) : bytes);
+    if (!*made) return 0;
     double products = (double)output_blocks * p.channels * k.taps * p.images * p.y.out *
                       p.x.out / (p.y.holes * p.x.holes);
-    int done = (!k.packed || run_in_parallel(output_blocks, 1e-3 * OF_VECTOR * vectors,
-                                             pack_block, &k)) &&
-               run_in_parallel((int)units * w.tasks, 1e-3 * OF_PRODUCT * products,
-                               forward_task, &w);
-    free(k.packed);
+    int done = k.packed ? run_in_parallel(output_blocks, 1e-3 * OF_VECTOR * vectors, pack_block, &k)
+                        : run_in_parallel(p.images * input_blocks,
+                                          1e-3 * OF_VECTOR * bytes_read(&p, p.images) /
+                                              (sizeof(float) * LANES),
+                                          lay_block, &w);
+    done = done && run_in_parallel((int)units * w.tasks, 1e-3 * OF_PRODUCT * products,
+                                   forward_task, &w);
+    give_back(*made);
     return done;
 }
 
@@ -671,7 +685,7 @@ int vector_kernel_gradient(const convolution *c, const half *x, const half *slop
                      .parts_of_channels = at_least(
                          1, at_most(input_blocks, parts_of(ENOUGH_TASKS, partials))),
                      .kernel = kernel};
-    if (units > 1) w.sums = aligned_alloc(64, sizeof(float) * all * partials);
+    if (units > 1) w.sums = call_memory(sizeof(float) * all * partials);
     if (units > 1 && !w.sums) return 0;
     double products = (double)all / LANES * p.images * p.y.out * p.x.out;
     int done = run_in_parallel(partials * w.parts_of_channels, 1e-3 * OF_PRODUCT * products,
@@ -679,6 +693,6 @@ int vector_kernel_gradient(const convolution *c, const half *x, const half *slop
     if (done && w.sums)
         done = run_in_parallel(input_blocks, 1e-3 * OF_VECTOR * all / LANES * partials,
                                round_block, &w);
-    free(w.sums);
+    give_back(w.sums);
     return done;
 }

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras16 import backend
 from keras16.numerics import softfloat
@@ -62,14 +63,14 @@ class Adam(SixteenBit, keras.optimizers.Adam):
         )
 
     def _own_update(self, group: Group) -> Callable[..., None] | None:
-        if self.amsgrad or self.rounding != "nearest" or len(group.variables) > 1:
+        if self.amsgrad or self.rounding != "nearest":
             return None
         own = backend.module().own_kernels(*group.weights())
         return None if own is None else functools.partial(self._by_kernel, own, group)
 
-    def _by_kernel(self, own: Any, group: Group, word: Any, gradient: Any) -> None:
-        """Moves weights and slots of a group of one variable, as `_sixteen_step`."""
-        slots = self._momentums, self._velocities
+    def _by_kernel(self, own: Any, group: Group, word: Any, *gradients: Any) -> None:
+        """Moves weights and slots of a group, as `_sixteen_step`."""
+        slots = [group.chosen(s) for s in (self._momentums, self._velocities)]
         keys = group.keys(self.seed)
         words = [
             word,
@@ -80,11 +81,12 @@ class Adam(SixteenBit, keras.optimizers.Adam):
             *(keys[MEAN], keys[ROOT]),
             self._iterations,
         ]
-        state = [group.read_weights(), *map(group.read, slots)]
-        weights, *moved = own.adam(group.flat([gradient]), *state, words)
-        group.write_weights(weights)
-        for each, value in zip(slots, moved, strict=True):
-            group.write(each, value)
+        found = [ops.cast(gradient, group.dtype) for gradient in gradients]
+        state = [[ops.convert_to_tensor(x) for x in each] for each in slots]
+        moved = own.adam(found, group.weights(), *state, words)
+        for variables, values in zip((group.variables, *slots), moved, strict=True):
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
 
     def _largest(self, root: SoftFloat, group: Group) -> SoftFloat:
         """The largest root so far, with the bias that all Keras' have corrected.
