@@ -130,6 +130,7 @@ class Prepared:
         run: Defaults filled in, names in their canonical form.
         objective: The loss, and what judges its outputs.
         dataset: The data, x cast to the dtype of the step where it is floats.
+        examples: Its x_train as the backend's loop takes it: on a CPU the same memory.
         net: The compiled model, its metrics and its learning rate.
         training_rows, validation_rows: Numbers of training examples.
         batch_size: As asked, or all the examples there are.
@@ -138,6 +139,7 @@ class Prepared:
     run: Run
     objective: Objective
     dataset: Dataset
+    examples: Any
     net: assembly.Net
     training_rows: np.ndarray
     validation_rows: np.ndarray
@@ -192,7 +194,7 @@ class Prepared:
 
         return backend.module().Loop(
             self.model,
-            self.dataset.x_train,
+            self.examples,
             self.targets,
             batch_size=self.batch_size,
             change=lambda x, draws: augmentation.apply(self.run.augmentation, x, draws),
@@ -228,6 +230,8 @@ def prepare(run: Run) -> Prepared:
     Raises:
         UserError: The run can't be started as it was asked for.
     """
+    from keras16 import backend
+
     run = dataclasses.replace(run, precision=precision.canonical(run.precision))
     _check_counts(run)
     run = assembly.filled(run)
@@ -239,7 +243,17 @@ def prepare(run: Run) -> Prepared:
     batch_size = min(run.batch_size, len(training_rows))
     steps = run.epochs * (len(training_rows) // batch_size)
     net = assembly.assemble(run, aim, dataset, training_rows, steps)
-    return Prepared(run, aim, dataset, net, training_rows, validation_rows, batch_size)
+    examples, x_train = backend.module().on_device(dataset.x_train)
+    return Prepared(
+        run=run,
+        objective=aim,
+        dataset=dataclasses.replace(dataset, x_train=x_train),
+        examples=examples,
+        net=net,
+        training_rows=training_rows,
+        validation_rows=validation_rows,
+        batch_size=batch_size,
+    )
 
 
 def fit(

@@ -267,6 +267,12 @@ class StepGradients:
         return found, state
 
 
+def on_device(x: np.ndarray) -> tuple[jax.Array, np.ndarray]:
+    """The examples as a `Loop` takes them, and as an array: on a CPU in one memory."""
+    held = jnp.asarray(x)
+    return held, np.asarray(held)
+
+
 class Loop:
     """Runs steps of a compiled Keras model on data that stay on the device.
 
@@ -278,7 +284,8 @@ class Loop:
 
     Args:
         model: Compiled, its optimizer built.
-        x, y: The examples, [examples, ...].
+        x: The examples, [examples, ...]: an array, or what `on_device` made of it.
+        y: What is to be learned of them, [examples, ...].
         batch_size: Examples a step.
         change: Called in the program with (images, draws) before each step.
         stop: Called in the program after each step; a true scalar ends the call.
@@ -288,7 +295,7 @@ class Loop:
     def __init__(
         self,
         model: Any,
-        x: np.ndarray,
+        x: np.ndarray | jax.Array,
         y: np.ndarray,
         *,
         batch_size: int,
