@@ -1085,7 +1085,7 @@ def test_windows_of_more_places_than_are_counted_are_left_to_keras():
     np.testing.assert_array_equal(layer(x), x.max(axis=1, keepdims=True))
 
 
-# Adam's step
+# Updates
 
 
 def adam(gradients, share=0.1, decay=0.0):
@@ -1093,7 +1093,7 @@ def adam(gradients, share=0.1, decay=0.0):
     ones = [np.ones_like(g) for g in gradients]
     zeros = [np.zeros_like(g) for g in gradients]
     words = [softfloat.word(number) for number in (1e-3, share, share, 1e-7, decay)]
-    moved = own.adam(gradients, ones, zeros, zeros, [*words, 1, 2, 3])
+    moved = own.updated("adam", ones, gradients, [zeros, zeros], [*words, 1, 2, 3])
     return [[np.asarray(one) for one in each] for each in moved]
 
 
@@ -1130,18 +1130,160 @@ def test_adam_of_several_variables_is_that_of_one_vector():
         np.testing.assert_array_equal(flat, vector)
 
 
+# Class, settings, and the operation of its step.
+UPDATES = [
+    ("Adam", {"weight_decay": 0.01}, "Keras16Adam"),
+    ("RMSprop", {"weight_decay": 0.01}, "Keras16Rmsprop"),
+    ("SGD", {"weight_decay": 0.01}, "Keras16Sgd"),
+    ("SGD", {"momentum": 0.9}, "Keras16Momentum"),
+    ("SGD", {"momentum": 0.9, "nesterov": True}, "Keras16Momentum"),
+]
+SHAPES = ((3,), (4, 5), (), (129, 128))  # the last one is a group of its own
+
+
+def optimizer_of(cls, settings, shapes=SHAPES):
+    """An optimizer of variables, and these."""
+    variables = [
+        keras.Variable(np.asarray(drawn(shape, i), "float16"), dtype="float16")
+        for i, shape in enumerate(shapes)
+    ]
+    optimizer = getattr(optimizers, cls)(0.01, **settings)
+    optimizer.build(variables)
+    return optimizer, variables
+
+
 @needs_kernels
-def test_adam_of_small_variables_is_one_operation_and_none_of_xla():
-    """Compiling their update took most of the first step's time."""
+@pytest.mark.parametrize(("cls", "settings", "operation"), UPDATES)
+def test_an_update_is_an_operation_a_group_and_none_of_xla(cls, settings, operation):
+    """Compiling it took most of the first step's time."""
     import tensorflow as tf
 
-    variables = [keras.Variable(drawn(s), dtype="float16") for s in ((3,), (4, 5))]
-    optimizer = optimizers.Adam()
-    optimizer.build(variables)
+    optimizer, variables = optimizer_of(cls, settings)
     step = tf.function(lambda *g: optimizer.apply(list(g)), autograph=False)
-    graph = step.get_concrete_function(*(drawn(v.shape) for v in variables)).graph
-    assert [op.type for op in graph.get_operations()].count("Keras16Adam") == 1
+    gradients = [np.asarray(drawn(v.shape), "float16") for v in variables]
+    graph = step.get_concrete_function(*gradients).graph
+    assert [op.type for op in graph.get_operations()].count(operation) == 2
     assert not any("Call" in op.type for op in graph.get_operations())
+
+
+def words_of(numbers, *whole):
+    return [*map(softfloat.word, numbers), *whole]
+
+
+def moved_mean_square(root, gradient, share):
+    return np.sqrt((1 - share) * root**2 + share * gradient**2)
+
+
+def adam_step(weight, gradient, slots, kept):
+    """The slots in float64, and the step that those kept as float16 give."""
+    mean, root = slots
+    mean = mean + 0.1 * (gradient - mean)
+    root = moved_mean_square(root, gradient, 0.01)
+    return [mean, root], 1e-3 * kept[0] / (kept[1] + 1e-7) + 1e-5 * weight
+
+
+def rmsprop_step(weight, gradient, slots, kept):
+    root = moved_mean_square(slots[0], gradient, 0.1)
+    return [root], 1e-3 * gradient / np.sqrt(kept[0] ** 2 + 1e-7) + 1e-5 * weight
+
+
+def sgd_step(weight, gradient, slots, kept):
+    return [], 1e-3 * gradient + 1e-5 * weight
+
+
+def momentum_step(weight, gradient, slots, kept, nesterov=False):
+    velocity = 0.9 * slots[0] + 1e-3 * gradient
+    step = 0.9 * velocity + 1e-3 * gradient if nesterov else velocity
+    return [velocity], step + 1e-5 * weight
+
+
+# Words of the step, and the step in float64.
+STEPS = {
+    "adam": (words_of((1e-3, 0.1, 0.01, 1e-7, 0.01), 1, 2, 3), adam_step),
+    "rmsprop": (words_of((1e-3, 0.1, 1e-7, 0.01), 1, 2), rmsprop_step),
+    "sgd": (words_of((1e-3, 0, 0.01), 0, 1, 2), sgd_step),
+    "momentum": (words_of((1e-3, 0.9, 0.01), 0, 1, 2), momentum_step),
+    "nesterov": (
+        words_of((1e-3, 0.9, 0.01), 1, 1, 2),
+        functools.partial(momentum_step, nesterov=True),
+    ),
+}
+
+
+@needs_kernels
+@pytest.mark.parametrize("scale", [1.0, 1e-4, 1e3])
+@pytest.mark.parametrize("name", STEPS)
+def test_updates_are_float64s_rounded_once_and_slots_by_chance(name, scale):
+    size = 50_001  # several tasks, and a rest
+    words, reference = STEPS[name]
+    weight, gradient = drawn(size), (scale * drawn(size, 2)).astype("float16")
+    count = len(reference(*(np.zeros(1),) * 2, [np.zeros(1)] * 2, [np.ones(1)] * 2)[0])
+    slots = [(scale * drawn(size, 3 + i)).astype("float16") for i in range(count)]
+    powers = []
+    if reference is adam_step or reference is rmsprop_step:
+        slots[-1] = np.abs(slots[-1])
+    elif count:
+        powers = [np.int32(-3)]
+    operation = "momentum" if name == "nesterov" else name
+    given = [*([slot] for slot in slots), *([power] for power in powers)]
+    (moved,), *rest = own.updated(operation, [weight], [gradient], given, words)
+    old, new = (
+        (2.0 ** int(powers[0]), 2.0 ** int(rest[-1][0])) if powers else (1.0, 1.0)
+    )
+    kept = [wide(np.asarray(slot[0])) * new for slot in rest[:count]]
+    exact, step = reference(
+        wide(weight), wide(gradient), [wide(slot) * old for slot in slots], kept
+    )
+    for one, right in zip(kept, exact, strict=True):
+        place = unit(right / new, "float16") * new
+        left = (one - right) / place
+        assert (np.abs(left) < 1 + 2.0**-10).all()
+        assert abs(left.mean()) < 5 * math.sqrt(1 / 6 / size)  # even chances
+    right = wide(weight) - step
+    magnitude = np.abs(wide(weight)) + np.abs(step)
+    bound = 0.5 * unit(right, "float16") + 2.0**-20 * magnitude
+    assert (np.abs(wide(np.asarray(moved)) - right) <= bound).all()
+
+
+@needs_kernels
+def test_a_velocity_far_below_float16_moves_the_weight():
+    """A rate of 2**-30 times the smallest number: 2**-54."""
+    shape = (40,)
+    zeros, least = np.zeros(shape, "float16"), np.full(shape, 2.0**-24, "float16")
+    words = [softfloat.word(number) for number in (2.0**-30, 0.5, 0)]
+    power = np.int32(0)
+    velocity = zeros
+    for expected in (2.0**-54, 1.5 * 2.0**-54, 1.75 * 2.0**-54):
+        _, (velocity,), (power,) = own.updated(
+            "momentum", [zeros], [least], [[velocity], [power]], [*words, 0, 1, 2]
+        )
+        np.testing.assert_array_equal(wide(velocity) * 2.0 ** int(power), expected)
+
+
+@needs_kernels
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_velocity_that_is_no_number_leaves_the_others_alone(bad):
+    gradient = np.array([bad, 1, 0], "float16")
+    zeros = np.zeros(3, "float16")
+    words = [softfloat.word(number) for number in (0.5, 0.9, 0)]
+    (weight,), (velocity,), (power,) = own.updated(
+        "momentum", [zeros], [gradient], [[zeros], [np.int32(0)]], [*words, 0, 1, 2]
+    )
+    assert not np.isfinite(weight[0]) and not np.isfinite(velocity[0])
+    np.testing.assert_array_equal(weight[1:], [-0.5, 0])
+    np.testing.assert_array_equal(wide(velocity)[1:] * 2.0 ** int(power), [0.5, 0])
+
+
+@needs_kernels
+def test_updates_of_shapes_that_do_not_go_together_are_refused():
+    import tensorflow as tf
+
+    word = softfloat.word(1.0)
+    x, y = np.zeros(3, "float16"), np.zeros(4, "float16")
+    with pytest.raises(tf.errors.InvalidArgumentError, match="go together"):
+        own.updated("sgd", [x], [y], [], [word, word, word, 0, 1, 2])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="go together"):
+        own.updated("sgd", [x], [x], [], [word])
 
 
 # Where they are not

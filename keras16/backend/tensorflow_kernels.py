@@ -573,39 +573,39 @@ def table_entry(words: Any, step: Any, exact: int, octave: int) -> Any:
     return entry
 
 
-def adam(
-    gradients: Sequence[Any],
+def updated(
+    optimizer: str,
     weights: Sequence[Any],
-    means: Sequence[Any],
-    roots: Sequence[Any],
+    gradients: Sequence[Any],
+    slots: Sequence[Sequence[Any]],
     words: Sequence[Any],
 ) -> list[list[Any]]:
-    """Adam's step for some variables, their slots rounded by chance.
+    """An optimizer's step for some variables, their slots rounded by chance.
+
+    What is drawn for their elements is what is drawn for those of one vector of them
+    all.
 
     Args:
-        gradients: float16, one for each variable.
-        weights: Likewise, of their shapes.
-        means: Likewise: the averages of the gradients so far.
-        roots: Likewise: the roots of those of their squares.
-        words: int32 scalars, floats as the words of their bits: learning rate, what the
-            two averages move by, what is added to the root, the weight decay; the words
-            that draws for mean and root start from, the number of the step. The draws
-            are those for the elements of one vector of all variables.
+        optimizer: Name of the operation; what its slots and words are, say structures
+            of kernels.h: "adam", "rmsprop", "sgd" without momentum and
+            "momentum" with one.
+        weights: float16, one for each variable.
+        gradients: Likewise, of their shapes.
+        slots: Of each kind a tensor for each variable: float16 of its shape; the last
+            of "momentum" are the powers of its velocities, int32 scalars.
+        words: int32 scalars, floats as the words of their bits.
 
     Returns:
-        [weights, means, roots] after it.
+        [weights, *slots] after it.
     """
-    moved = _library().keras16_adam(
-        gradient=gradients,
-        weight=weights,
-        mean=means,
-        root=roots,
-        step=tf.stack([tf.cast(word, tf.int32) for word in words]),
-    )
-    for tensors in moved:
-        for each, weight in zip(tensors, weights, strict=True):
-            each.set_shape(weight.shape)
-    return list(moved)
+    operation = getattr(_library(), f"keras16_{optimizer}")
+    step = tf.stack([tf.cast(word, tf.int32) for word in words])
+    found = operation(weights, gradients, *slots, step)
+    moved = list(found) if slots else [found]
+    for after, before in zip(moved, (weights, *slots), strict=True):
+        for one, other in zip(after, before, strict=True):
+            one.set_shape(other.shape)
+    return moved
 
 
 def placed(

@@ -156,21 +156,39 @@ void accumulate(const int32_t *words, const uint16_t *x, int64_t size, const int
 int32_t entry_at(const int32_t *words, int64_t size, int64_t step, int64_t exact,
                  int64_t octave);
 
-/* One step of Adam's. Shares: what the averages move by; decay: decoupled, of the weight;
- * keys and step: what random words are drawn by. */
+/* A variable, its gradient and its slots, [size] each. What moves may lie where it did.
+ * Random words are drawn as for the elements of a vector from the number `first` on. */
+typedef struct {
+    int64_t size, first;
+    const uint16_t *gradient, *weight, *slots[2];
+    uint16_t *moved_weight, *moved_slots[2];
+} update;
+
+/* One step of each kind, in words of 32 bits. Rates are the learning rate; decay:
+ * decoupled, of the weight; keys and step: what random words are drawn by. */
+
+/* Shares: what the averages move by. Slots: the mean, and the root of the mean square. */
 typedef struct {
     float rate, share_1, share_2, floor, decay;
     int32_t key_of_mean, key_of_root, step;
 } adam_step;
 
-/* Of a variable: [size] each, the second moment as its root. */
-typedef struct {
-    uint16_t *weight, *mean, *root;
-} adam_state;
+int adam(const adam_step *s, const update *u);
 
-/* Moves a state; old and new may be the same memory. Random words are drawn as for the
- * elements of a vector from the number `first` on. */
-int adam(const adam_step *s, const uint16_t *gradient, adam_state from, adam_state to,
-         int64_t size, int64_t first);
+/* Epsilon stands below the root. Slot: the root of the mean square. */
+typedef struct {
+    float rate, share, epsilon, decay;
+    int32_t key_of_root, step;
+} rmsprop_step;
+
+int rmsprop(const rmsprop_step *s, const update *u);
+
+/* Slot: the velocity, times 2**-power; NULL without momentum. */
+typedef struct {
+    float rate, momentum, decay;
+    int32_t is_nesterov, key, step;
+} sgd_step;
+
+int sgd(const sgd_step *s, const update *u, int32_t power, int32_t *moved_power);
 
 #endif

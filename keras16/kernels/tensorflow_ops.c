@@ -698,59 +698,109 @@ static void compute_cross_entropies_back(void *unused, void *context) {
 
 /* ---- updates ---------------------------------------------------------------------- */
 
-/* The last input: five floats, as the words of their bits, and three whole numbers. */
-static int read_step(void *tensor, adam_step *s) {
-    if (TF_TensorType(tensor) != INT32 || TF_NumDims(tensor) != 1 ||
-        (size_t)TF_Dim(tensor, 0) * sizeof(int32_t) != sizeof *s)
-        return 0;
-    __builtin_memcpy(s, TF_TensorData(tensor), sizeof *s);
-    return 1;
-}
-
-/* Of one of several variables, whose inputs and outputs stand in lists; gives how many
- * elements it has, or -1. */
-static int64_t move_variable(void *context, int variable, int variables, int64_t first) {
-    enum { WEIGHT, GRADIENT, MEAN, ROOT, STEP };
-    call c = began(context);
-    adam_step s;
-    int64_t shape[MOST_AXES], size[STEP] = {0};
-    for (int i = 0; i < STEP; i++) read_input(&c, i, i * variables + variable);
-    read_input(&c, STEP, STEP * variables);
-    int fits = !failed(&c) && read_step(c.in[STEP], &s);
-    for (int i = STEP - 1; fits && i >= 0; i--) fits = read_shape(c.in[i], shape, &size[i]);
-    if (!failed(&c) && !(fits && size[GRADIENT] == size[WEIGHT] && size[MEAN] == size[WEIGHT] &&
-                         size[ROOT] == size[WEIGHT]))
-        fail(&c, INVALID_ARGUMENT, SHAPES);
-    int rank = failed(&c) ? 0 : TF_NumDims(c.in[WEIGHT]); /* its shape was read last */
-    void *to[3];
-    for (int i = 0; i < 3; i++)
-        to[i] = output_at(&c, i, i * variables + variable, HALF, shape, rank);
-    if (!failed(&c)) {
-        adam_state from = {TF_TensorData(c.in[WEIGHT]), TF_TensorData(c.in[MEAN]),
-                           TF_TensorData(c.in[ROOT])};
-        if (!adam(&s, TF_TensorData(c.in[GRADIENT]), from, (adam_state){to[0], to[1], to[2]},
-                  size[WEIGHT], first))
-            fail(&c, RESOURCE_EXHAUSTED, MEMORY);
-    }
-    int has_failed = failed(&c);
-    end(&c);
-    return has_failed ? -1 : size[WEIGHT];
-}
-
-static void compute_adam(void *unused, void *context) {
-    (void)unused;
-    int variables = (TF_NumInputs(context) - 1) / 4;
-    for (int64_t i = 0, first = 0, size; i < variables; i++, first += size)
-        if ((size = move_variable(context, (int)i, variables, first)) < 0) return;
-}
-
-/* ---- whole numbers ---------------------------------------------------------------- */
-
 static int read_int(void *tensor, int32_t *x) {
     if (TF_TensorType(tensor) != INT32 || TF_NumDims(tensor)) return 0;
     *x = *(const int32_t *)TF_TensorData(tensor);
     return 1;
 }
+
+/* An optimizer's step for a variable; `words` are the operation's last input. */
+typedef int (*mover)(const void *words, const update *u, const int32_t *power,
+                     int32_t *moved_power);
+
+static int move_by_adam(const void *words, const update *u, const int32_t *power,
+                        int32_t *moved_power) {
+    (void)power, (void)moved_power;
+    return adam(words, u);
+}
+
+static int move_by_rmsprop(const void *words, const update *u, const int32_t *power,
+                           int32_t *moved_power) {
+    (void)power, (void)moved_power;
+    return rmsprop(words, u);
+}
+
+static int move_by_sgd(const void *words, const update *u, const int32_t *power,
+                       int32_t *moved_power) {
+    return sgd(words, u, power ? *power : 0, moved_power);
+}
+
+/* What an optimizer's operation is given, in lists of a tensor for each variable: weights,
+ * gradients, slots, and perhaps powers of two of the first slot. */
+typedef struct {
+    int slots, has_power;
+    size_t bytes; /* of the words */
+    mover run;
+} optimizer;
+
+/* Moves one of the variables; gives how many elements it has, or -1. */
+static int64_t move_variable(void *context, const optimizer *o, int variable, int variables,
+                             int64_t first) {
+    enum { WEIGHT, GRADIENT, SLOTS };
+    call c = began(context);
+    int lists = SLOTS + o->slots, power = lists, words = lists + o->has_power;
+    int64_t shape[MOST_AXES], size[MOST_INPUTS] = {0};
+    for (int i = 0; i < words; i++) read_input(&c, i, i * variables + variable);
+    read_input(&c, words, words * variables);
+    int32_t old = 0, *moved = NULL;
+    int fits = !failed(&c) && TF_TensorType(c.in[words]) == INT32 &&
+               TF_NumDims(c.in[words]) == 1 &&
+               (size_t)TF_Dim(c.in[words], 0) * sizeof(int32_t) == o->bytes;
+    if (fits && o->has_power) fits = read_int(c.in[power], &old);
+    for (int i = lists - 1; fits && i >= 0; i--) {
+        fits = read_shape(c.in[i], shape, &size[i]);
+        if (i < lists - 1) fits = fits && size[i] == size[i + 1];
+    }
+    if (!failed(&c) && !fits) fail(&c, INVALID_ARGUMENT, SHAPES);
+    int rank = failed(&c) ? 0 : TF_NumDims(c.in[WEIGHT]); /* its shape was read last */
+    update u = {.size = size[WEIGHT], .first = first};
+    u.moved_weight = output_at(&c, 0, variable, HALF, shape, rank);
+    for (int i = 0; i < o->slots; i++)
+        u.moved_slots[i] = output_at(&c, 1 + i, (1 + i) * variables + variable, HALF, shape, rank);
+    if (o->has_power)
+        moved = output_at(&c, 1 + o->slots, (1 + o->slots) * variables + variable, INT32, NULL, 0);
+    if (!failed(&c)) {
+        u.weight = TF_TensorData(c.in[WEIGHT]), u.gradient = TF_TensorData(c.in[GRADIENT]);
+        for (int i = 0; i < o->slots; i++) u.slots[i] = TF_TensorData(c.in[SLOTS + i]);
+        if (!o->run(TF_TensorData(c.in[words]), &u, &old, moved))
+            fail(&c, RESOURCE_EXHAUSTED, MEMORY);
+    }
+    int has_failed = failed(&c);
+    end(&c);
+    return has_failed ? -1 : u.size;
+}
+
+static void move_all(void *context, optimizer o) {
+    int variables = (TF_NumInputs(context) - 1) / (2 + o.slots + o.has_power);
+    int64_t first = 0;
+    for (int i = 0; i < variables; i++) {
+        int64_t size = move_variable(context, &o, i, variables, first);
+        if (size < 0) return;
+        first += size;
+    }
+}
+
+static void compute_adam(void *unused, void *context) {
+    (void)unused;
+    move_all(context, (optimizer){2, 0, sizeof(adam_step), move_by_adam});
+}
+
+static void compute_rmsprop(void *unused, void *context) {
+    (void)unused;
+    move_all(context, (optimizer){1, 0, sizeof(rmsprop_step), move_by_rmsprop});
+}
+
+static void compute_sgd(void *unused, void *context) {
+    (void)unused;
+    move_all(context, (optimizer){0, 0, sizeof(sgd_step), move_by_sgd});
+}
+
+static void compute_momentum(void *unused, void *context) {
+    (void)unused;
+    move_all(context, (optimizer){1, 1, sizeof(sgd_step), move_by_sgd});
+}
+
+/* ---- whole numbers ---------------------------------------------------------------- */
 
 static void compute_accumulated(void *unused, void *context) {
     (void)unused;
@@ -887,10 +937,19 @@ __attribute__((constructor)) static void offer_all(void) {
     offer("Keras16TableEntry",
           LIST("entries: int32", "step: int32", "exact: int32", "octave: int32"),
           LIST("entry: int32"), compute_entry);
-    offer_of("Keras16Adam", "variables: int >= 1",
-             LIST("weight: variables * half", "gradient: variables * half",
-                  "mean: variables * half", "root: variables * half", "step: int32"),
-             LIST("moved_weight: variables * half", "moved_mean: variables * half",
-                  "moved_root: variables * half"),
-             compute_adam);
+    static const char *const MANY = "variables: int >= 1";
+#define EACH(name) name ": variables * half"
+    offer_of("Keras16Adam", MANY,
+             LIST(EACH("weight"), EACH("gradient"), EACH("mean"), EACH("root"), "step: int32"),
+             LIST(EACH("moved_weight"), EACH("moved_mean"), EACH("moved_root")), compute_adam);
+    offer_of("Keras16Rmsprop", MANY,
+             LIST(EACH("weight"), EACH("gradient"), EACH("root"), "step: int32"),
+             LIST(EACH("moved_weight"), EACH("moved_root")), compute_rmsprop);
+    offer_of("Keras16Sgd", MANY, LIST(EACH("weight"), EACH("gradient"), "step: int32"),
+             LIST(EACH("moved_weight")), compute_sgd);
+    offer_of("Keras16Momentum", MANY,
+             LIST(EACH("weight"), EACH("gradient"), EACH("velocity"), "power: variables * int32",
+                  "step: int32"),
+             LIST(EACH("moved_weight"), EACH("moved_velocity"), "moved_power: variables * int32"),
+             compute_momentum);
 }

@@ -17,6 +17,7 @@ from keras16.numerics import softfloat
 from keras16.numerics.softfloat import SoftFloat
 from keras16.optimizers._group import Group
 
+DRAW = 1  # of the numbers: the first of an optimizer's averages
 _HIGHEST = 13  # the place of the largest number: rounding does not overflow it
 
 
@@ -57,4 +58,4 @@ def keep(
     for each in group.chosen(powers):
         each.assign(power)
     value = value.times_power_of_two(-power)
-    group.write(slots, value.rounded(group.dtype, optimizer.random(group, 1)))
+    group.write(slots, value.rounded(group.dtype, optimizer.random(group, DRAW)))

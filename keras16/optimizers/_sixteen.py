@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras16 import backend
 from keras16.backend import optimizer as private
 from keras16.numerics import bits, moments, noise, softfloat, tables
 from keras16.numerics.softfloat import SoftFloat
@@ -20,6 +21,20 @@ from keras16.optimizers._rate import Rate, word_of
 from keras16.optimizers._shared import SharedUpdate
 
 MEAN, ROOT = 1, 2  # draws of random words for Adam's averages
+
+
+class Kernel(NamedTuple):
+    """A step by a kernel (`backend.tensorflow_kernels.updated`).
+
+    Attributes:
+        name: Of the operation.
+        slots: Of all variables of the optimizer, of each kind.
+        words: Of the step.
+    """
+
+    name: str
+    slots: list[list[Any]]
+    words: list[Any]
 
 
 class SixteenBit:
@@ -141,8 +156,38 @@ class SixteenBit:
 
     def _own_update(self, group: Group) -> Callable[..., None] | None:
         """The same by a kernel of keras16's own; None where there is none for it."""
-        del group
-        return None
+        if self.rounding != "nearest" or not self._has_kernel():
+            return None
+        own = backend.module().own_kernels(*group.weights())
+        return None if own is None else functools.partial(self._by_kernel, own, group)
+
+    def _has_kernel(self) -> bool:
+        """Whether `_kernel` says what these settings' step is, rounded to nearest."""
+        return False
+
+    def _kernel(self, group: Group, word: Any) -> Kernel:
+        """What a kernel is given for the step of a group.
+
+        Args:
+            group: Of the optimizer.
+            word: Of the learning rate.
+        """
+        raise NotImplementedError
+
+    def _by_kernel(self, own: Any, group: Group, word: Any, *gradients: Any) -> None:
+        """Moves weights and slots of a group as `_sixteen_step` says."""
+        kernel = self._kernel(group, word)
+        slots = [group.chosen(each) for each in kernel.slots]
+        moved = own.updated(
+            kernel.name,
+            group.weights(),
+            [ops.cast(gradient, group.dtype) for gradient in gradients],
+            [[ops.convert_to_tensor(one) for one in each] for each in slots],
+            kernel.words,
+        )
+        for variables, values in zip((group.variables, *slots), moved, strict=True):
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
 
     def _update_group(self, group: Group, word: Any, *gradients: Any) -> None:
         weight, step = self.intended(group, word, gradients)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
-from keras16 import backend
 from keras16.numerics import softfloat
 from keras16.numerics.softfloat import SoftFloat
 from keras16.optimizers import _settings
 from keras16.optimizers._group import Group
-from keras16.optimizers._sixteen import MEAN, ROOT, SixteenBit, seen
+from keras16.optimizers._sixteen import MEAN, ROOT, Kernel, SixteenBit, seen
 
 DEFAULTS = {"learning_rate": 1e-3, "epsilon": 1e-7}
 
@@ -62,15 +58,10 @@ class Adam(SixteenBit, keras.optimizers.Adam):
             "floor", lambda t: self.epsilon / np.sqrt(seen(self.beta_2, t))
         )
 
-    def _own_update(self, group: Group) -> Callable[..., None] | None:
-        if self.amsgrad or self.rounding != "nearest":
-            return None
-        own = backend.module().own_kernels(*group.weights())
-        return None if own is None else functools.partial(self._by_kernel, own, group)
+    def _has_kernel(self) -> bool:
+        return not self.amsgrad
 
-    def _by_kernel(self, own: Any, group: Group, word: Any, *gradients: Any) -> None:
-        """Moves weights and slots of a group, as `_sixteen_step`."""
-        slots = [group.chosen(s) for s in (self._momentums, self._velocities)]
+    def _kernel(self, group: Group, word: Any) -> Kernel:
         keys = group.keys(self.seed)
         words = [
             word,
@@ -81,12 +72,7 @@ class Adam(SixteenBit, keras.optimizers.Adam):
             *(keys[MEAN], keys[ROOT]),
             self._iterations,
         ]
-        found = [ops.cast(gradient, group.dtype) for gradient in gradients]
-        state = [[ops.convert_to_tensor(x) for x in each] for each in slots]
-        moved = own.adam(found, group.weights(), *state, words)
-        for variables, values in zip((group.variables, *slots), moved, strict=True):
-            for variable, value in zip(variables, values, strict=True):
-                variable.assign(value)
+        return Kernel("adam", [self._momentums, self._velocities], words)
 
     def _largest(self, root: SoftFloat, group: Group) -> SoftFloat:
         """The largest root so far, with the bias that all Keras' have corrected.

@@ -10,7 +10,7 @@ from keras16.numerics import moments, softfloat
 from keras16.numerics.softfloat import SoftFloat
 from keras16.optimizers import _block, _settings
 from keras16.optimizers._group import Group
-from keras16.optimizers._sixteen import SixteenBit
+from keras16.optimizers._sixteen import ROOT, Kernel, SixteenBit
 
 DEFAULTS = {"learning_rate": 1e-3, "momentum": 0.0, "epsilon": 1e-7}
 
@@ -51,7 +51,7 @@ class RMSprop(SixteenBit, keras.optimizers.RMSprop):
     ) -> SoftFloat:
         share = softfloat.number(1 - self.rho)
         root = moments.moved_root(self.slot(self._velocities, group), gradient, share)
-        root = self.keep(self._velocities, group, root, 2)
+        root = self.keep(self._velocities, group, root, ROOT)
         square = root * root
         if self.centered:
             mean = self.slot(self._average_gradients, group)
@@ -66,3 +66,14 @@ class RMSprop(SixteenBit, keras.optimizers.RMSprop):
         velocity = softfloat.number(self.momentum) * velocity + step
         _block.keep(self, self._momentums, self.velocity_exponents, group, velocity)
         return velocity
+
+    def _has_kernel(self) -> bool:
+        return not (self.centered or self.momentum > 0)
+
+    def _kernel(self, group: Group, word: Any) -> Kernel:
+        numbers = 1 - self.rho, self.epsilon, self._decay(group.variables[0])
+        words = [
+            *(word, *map(softfloat.word, numbers)),
+            *(group.keys(self.seed)[ROOT], self._iterations),
+        ]
+        return Kernel("rmsprop", [self._velocities], words)

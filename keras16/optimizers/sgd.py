@@ -10,7 +10,7 @@ from keras16.numerics import softfloat
 from keras16.numerics.softfloat import SoftFloat
 from keras16.optimizers import _block, _settings
 from keras16.optimizers._group import Group
-from keras16.optimizers._sixteen import SixteenBit
+from keras16.optimizers._sixteen import Kernel, SixteenBit
 
 DEFAULTS = {"learning_rate": 1e-2, "momentum": 0.9, "nesterov": False}
 
@@ -58,3 +58,16 @@ class SGD(SixteenBit, keras.optimizers.SGD):
         if not self.nesterov:
             return velocity
         return softfloat.number(self.momentum) * velocity + step
+
+    def _has_kernel(self) -> bool:
+        return True
+
+    def _kernel(self, group: Group, word: Any) -> Kernel:
+        numbers = self.momentum, self._decay(group.variables[0])
+        words = [
+            *(word, *map(softfloat.word, numbers), int(self.nesterov)),
+            *(group.keys(self.seed)[_block.DRAW], self._iterations),
+        ]
+        if not self.momentum:
+            return Kernel("sgd", [], words)
+        return Kernel("momentum", [self.momentums, self.velocity_exponents], words)
