@@ -156,7 +156,7 @@ static _Thread_local size_t kept_size;
 static _Thread_local int kept_is_lent;
 
 void *call_memory(size_t size) {
-    size = (size + 63) / 64 * 64;
+    size = (size / 64 + 1) * 64;
     if (kept_is_lent || size > MOST_KEPT) return aligned_alloc(64, size);
     if (kept_size < size) {
         free(kept);
