@@ -10,6 +10,7 @@ from keras16 import architectures, assembly, catalog, precision
 from keras16.audit import audit
 from tests.close import assert_close
 from tests.runs import prepared, start_over
+from tests.traced import HAS_KERNELS
 
 PAGE = pathlib.Path(__file__).parent.parent / "docs/architectures.md"
 
@@ -78,7 +79,8 @@ def test_a_step_is_pure(images, model, name, momentum):
     run = prepared(model=model, dataset=images, precision=name, **fields)
     report = audit(run.model, *run.batch, precision=name)
     assert report.pure, str(report)
-    assert report.tensors > 500
+    # By keras16's kernels fewer, as they are whole operations.
+    assert report.tensors > (300 if HAS_KERNELS else 500)
 
 
 class Shape:

@@ -11,6 +11,7 @@ from keras16.errors import UserError
 from keras16.layers import views
 from tests.close import assert_close, host
 from tests.runs import prepared, start_over
+from tests.traced import HAS_KERNELS
 
 SHAPES = ((3, 3, 5, 5), (3, 3, 4, 9), (1, 3, 6, 2), (2, 2, 3, 7), (5, 2, 3))
 DTYPES = ("float16", "bfloat16", "float32")
@@ -135,7 +136,8 @@ def test_a_step_of_airbench_is_pure(images, name):
     )
     report = audit(run.model, *run.batch, precision=name)
     assert report.pure, str(report)
-    assert report.tensors > 1000
+    # By keras16's kernels fewer, as they are whole operations.
+    assert report.tensors > (800 if HAS_KERNELS else 1000)
 
 
 @pytest.mark.parametrize("name", ["16", "16-plain"])
