@@ -53,7 +53,8 @@ class SixteenBit:
         *args, **kwargs: As Keras' optimizer of the same name takes them.
 
     Attributes:
-        compiles_updates: They are compiled programs of their own in any graph.
+        compiles_updates: They are kernels, or else compiled programs of their own, in
+            any graph.
     """
 
     compiles_updates = True
