@@ -5,7 +5,8 @@
 The papers' released models have stock batch normalization, whose weights, statistics
 and arithmetic Keras keeps in float32. Three ways in a net that is float16 for the rest:
 that one, plain float16, and keras16's. All 100 runs took two hours on 2 cores with
-AVX-512, beside other work; nets end between 98.4 and 99.2 % (docs/results/batch_norm.md).
+AVX-512, beside other work; nets end between 98.4 and 99.2 %
+(docs/results/batch_norm.md).
 """
 
 from keras16.study import Arm, Claim, Study
