@@ -130,7 +130,7 @@ class Prepared:
         run: Defaults filled in, names in their canonical form.
         objective: The loss, and what judges its outputs.
         dataset: The data, x cast to the dtype of the step where it is floats.
-        examples: Its x_train as the backend's loop takes it: on a CPU the same memory.
+        examples: Its x_train as the backend's loop takes it (see `resident`).
         net: The compiled model, its metrics and its learning rate.
         training_rows, validation_rows: Numbers of training examples.
         batch_size: As asked, or all the examples there are.
@@ -165,6 +165,17 @@ class Prepared:
     def targets(self) -> np.ndarray:
         """What the step is trained on, in its dtype."""
         return _in_dtype(self.dataset.y_train, precision.get(self.run.precision).floatx)
+
+    def resident(self) -> Prepared:
+        """The same run with its examples where a loop wants them.
+
+        On a CPU they lie in memory once then, if this one is let go of.
+        """
+        from keras16 import backend
+
+        examples, x_train = backend.module().on_device(self.dataset.x_train)
+        dataset = dataclasses.replace(self.dataset, x_train=x_train)
+        return dataclasses.replace(self, dataset=dataset, examples=examples)
 
     def warm_up(self, loop: Any) -> None:
         """Compiles a step and a prediction, and judges the latter.
@@ -230,8 +241,6 @@ def prepare(run: Run) -> Prepared:
     Raises:
         UserError: The run can't be started as it was asked for.
     """
-    from keras16 import backend
-
     run = dataclasses.replace(run, precision=precision.canonical(run.precision))
     _check_counts(run)
     run = assembly.filled(run)
@@ -243,12 +252,11 @@ def prepare(run: Run) -> Prepared:
     batch_size = min(run.batch_size, len(training_rows))
     steps = run.epochs * (len(training_rows) // batch_size)
     net = assembly.assemble(run, aim, dataset, training_rows, steps)
-    examples, x_train = backend.module().on_device(dataset.x_train)
     return Prepared(
         run=run,
         objective=aim,
-        dataset=dataclasses.replace(dataset, x_train=x_train),
-        examples=examples,
+        dataset=dataset,
+        examples=dataset.x_train,
         net=net,
         training_rows=training_rows,
         validation_rows=validation_rows,
@@ -287,7 +295,9 @@ def fit(
             is of another run.
     """
     watched = observer or _Silent()
-    return _Fit(prepare(run), watched, stop, monitor, checkpoint).result(audit)
+    return _Fit(prepare(run).resident(), watched, stop, monitor, checkpoint).result(
+        audit
+    )
 
 
 class _Fit:

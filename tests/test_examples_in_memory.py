@@ -27,8 +27,9 @@ def test_no_examples_are_none():
 
 
 @of_tensorflow("its loop holds the tensor that it is given")
-def test_a_prepared_run_holds_its_examples_once():
-    prepared = training.prepare(Run(model="dnn", dataset="mnist5k", precision="16"))
+def test_a_resident_run_holds_its_examples_once():
+    run = Run(model="dnn", dataset="mnist5k", precision="16")
+    prepared = training.prepare(run).resident()
     loop = prepared.loop()
     assert loop.x is prepared.examples
     assert np.shares_memory(prepared.dataset.x_train, np.asarray(loop.x))

@@ -20,7 +20,7 @@ class Trainer:
         run = dataclasses.replace(
             case.run, precision=contender.setting, rounding=contender.rounding
         )
-        self.prepared = training.prepare(run)
+        self.prepared = training.prepare(run).resident()
         self.model = self.prepared.model
         self.loop = self.prepared.loop()
         self.step_seconds = 0.0

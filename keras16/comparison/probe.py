@@ -55,7 +55,7 @@ def measured(run: Run) -> dict[str, Any]:
     from keras16 import measure, training
     from keras16.audit import audit
 
-    prepared = training.prepare(run)
+    prepared = training.prepare(run).resident()
     loop = prepared.loop()
     began = time.perf_counter()
     prepared.warm_up(loop)
