@@ -224,7 +224,7 @@ def test_infinity_and_nan_are_not_hidden(rounding):
     sgd.build([weights])
     sgd.apply([constant(np.array([np.inf, np.nan, 1], "float16"))], [weights])
     found = host(weights)
-    assert not np.isfinite(found[:2]).any() and abs(float(found[2]) - 0.9) < 2.0**-11
+    assert np.isnan(found[:2]).all() and abs(float(found[2]) - 0.9) < 2.0**-11
 
 
 def test_kahan_adds_one_16_bit_slot_and_chance_none():
@@ -349,18 +349,14 @@ def test_the_loss_falls_as_in_float64_at_a_rate_of_1e_4_with_decay_to_0(name, tw
 @of_tensorflow("JAX traces each")
 @pytest.mark.parametrize(
     ("name", "rounding"),
-    [
-        ("Adagrad", "nearest"),  # which has no kernel
-        ("SGD", "kahan"),
-        ("Adam", "kahan"),
-        ("Lamb", "stochastic"),
-    ],
+    [("SGD", "nearest"), ("Adam", "kahan"), ("Lamb", "stochastic")],
 )
 def test_variables_of_a_shape_share_an_update_and_nothing_else(
     name, rounding, monkeypatch
 ):
     """To the bit what an update of its own for each of them gives."""
     found = {}
+    monkeypatch.setattr(getattr(optimizers, name), "_has_kernel", lambda self: False)
     for shares in (True, False):
         monkeypatch.setattr(private, "shares_updates", lambda shares=shares: shares)
         found[shares], optimizer = _of_three_large_ones(name, rounding)

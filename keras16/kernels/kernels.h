@@ -162,6 +162,7 @@ typedef struct {
     int64_t size, first;
     const uint16_t *gradient, *weight, *slots[2];
     uint16_t *moved_weight, *moved_slots[2];
+    int32_t power, *moved_power; /* of two: what a velocity is kept over */
 } update;
 
 /* One step of each kind, in words of 32 bits. Rates are the learning rate; decay:
@@ -183,12 +184,12 @@ typedef struct {
 
 int rmsprop(const rmsprop_step *s, const update *u);
 
-/* Slot: the velocity, times 2**-power; NULL without momentum. */
+/* Slot: the velocity, times 2**-power; NULL without momentum, as is the power then. */
 typedef struct {
     float rate, momentum, decay;
     int32_t is_nesterov, key, step;
 } sgd_step;
 
-int sgd(const sgd_step *s, const update *u, int32_t power, int32_t *moved_power);
+int sgd(const sgd_step *s, const update *u);
 
 #endif

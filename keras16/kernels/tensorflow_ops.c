@@ -705,25 +705,13 @@ static int read_int(void *tensor, int32_t *x) {
 }
 
 /* An optimizer's step for a variable; `words` are the operation's last input. */
-typedef int (*mover)(const void *words, const update *u, const int32_t *power,
-                     int32_t *moved_power);
+typedef int (*mover)(const void *words, const update *u);
 
-static int move_by_adam(const void *words, const update *u, const int32_t *power,
-                        int32_t *moved_power) {
-    (void)power, (void)moved_power;
-    return adam(words, u);
-}
+static int move_by_adam(const void *words, const update *u) { return adam(words, u); }
 
-static int move_by_rmsprop(const void *words, const update *u, const int32_t *power,
-                           int32_t *moved_power) {
-    (void)power, (void)moved_power;
-    return rmsprop(words, u);
-}
+static int move_by_rmsprop(const void *words, const update *u) { return rmsprop(words, u); }
 
-static int move_by_sgd(const void *words, const update *u, const int32_t *power,
-                       int32_t *moved_power) {
-    return sgd(words, u, power ? *power : 0, moved_power);
-}
+static int move_by_sgd(const void *words, const update *u) { return sgd(words, u); }
 
 /* What an optimizer's operation is given, in lists of a tensor for each variable: weights,
  * gradients, slots, and perhaps powers of two of the first slot. */
@@ -742,27 +730,28 @@ static int64_t move_variable(void *context, const optimizer *o, int variable, in
     int64_t shape[MOST_AXES], size[MOST_INPUTS] = {0};
     for (int i = 0; i < words; i++) read_input(&c, i, i * variables + variable);
     read_input(&c, words, words * variables);
-    int32_t old = 0, *moved = NULL;
+    update u = {.first = first};
     int fits = !failed(&c) && TF_TensorType(c.in[words]) == INT32 &&
                TF_NumDims(c.in[words]) == 1 &&
                (size_t)TF_Dim(c.in[words], 0) * sizeof(int32_t) == o->bytes;
-    if (fits && o->has_power) fits = read_int(c.in[power], &old);
+    if (fits && o->has_power) fits = read_int(c.in[power], &u.power);
     for (int i = lists - 1; fits && i >= 0; i--) {
         fits = read_shape(c.in[i], shape, &size[i]);
         if (i < lists - 1) fits = fits && size[i] == size[i + 1];
     }
     if (!failed(&c) && !fits) fail(&c, INVALID_ARGUMENT, SHAPES);
     int rank = failed(&c) ? 0 : TF_NumDims(c.in[WEIGHT]); /* its shape was read last */
-    update u = {.size = size[WEIGHT], .first = first};
+    u.size = size[WEIGHT];
     u.moved_weight = output_at(&c, 0, variable, HALF, shape, rank);
     for (int i = 0; i < o->slots; i++)
         u.moved_slots[i] = output_at(&c, 1 + i, (1 + i) * variables + variable, HALF, shape, rank);
     if (o->has_power)
-        moved = output_at(&c, 1 + o->slots, (1 + o->slots) * variables + variable, INT32, NULL, 0);
+        u.moved_power =
+            output_at(&c, 1 + o->slots, (1 + o->slots) * variables + variable, INT32, NULL, 0);
     if (!failed(&c)) {
         u.weight = TF_TensorData(c.in[WEIGHT]), u.gradient = TF_TensorData(c.in[GRADIENT]);
         for (int i = 0; i < o->slots; i++) u.slots[i] = TF_TensorData(c.in[SLOTS + i]);
-        if (!o->run(TF_TensorData(c.in[words]), &u, &old, moved))
+        if (!o->run(TF_TensorData(c.in[words]), &u))
             fail(&c, RESOURCE_EXHAUSTED, MEMORY);
     }
     int has_failed = failed(&c);

@@ -35,8 +35,7 @@ typedef struct {
 typedef struct {
     const void *step;
     const update *u;
-    float *highest; /* of each task */
-    int power;
+    float *highest; /* velocity of each task */
 } work;
 
 static int tasks_of(const update *u) { return (int)((u->size + CHUNK - 1) / CHUNK); }
@@ -91,8 +90,10 @@ static inline __m512 keep(uint16_t *slot, const part *of, __m512 x, __m512i rand
     return x;
 }
 
+/* An infinite step leaves no number, as without kernels. */
 static inline void move_weight(const update *u, const part *of, __m512 step, __m512 decay) {
     step = _mm512_fmadd_ps(decay, of->weight, step);
+    step = _mm512_add_ps(step, _mm512_sub_ps(step, step));
     put(u->moved_weight + of->at, of->lanes, _mm512_sub_ps(of->weight, step));
 }
 
@@ -187,7 +188,7 @@ static inline __m512 moved_velocity(const work *w, const part *of, __m512 moment
 static void highest_task(void *context, int task) {
     const work *w = context;
     const sgd_step *s = w->step;
-    __m512 momentum = _mm512_set1_ps(s->momentum * power_of_two(w->power));
+    __m512 momentum = _mm512_set1_ps(s->momentum * power_of_two(w->u->power));
     __m512 rate = _mm512_set1_ps(s->rate), highest = _mm512_setzero_ps();
     int64_t end = end_of(w->u, task);
     for (int64_t i = (int64_t)task * CHUNK; i < end; i += LANES) {
@@ -197,17 +198,12 @@ static void highest_task(void *context, int task) {
     w->highest[task] = _mm512_reduce_max_ps(highest);
 }
 
-typedef struct {
-    work w;
-    int moved_power;
-} momentum_work;
-
 static void momentum_task(void *context, int task) {
-    const momentum_work *m = context;
-    const work *w = &m->w;
+    const work *w = context;
     const sgd_step *s = w->step;
-    __m512 momentum = _mm512_set1_ps(s->momentum * power_of_two(w->power));
-    __m512 again = _mm512_set1_ps(s->momentum), scale = _mm512_set1_ps(power_of_two(-m->moved_power));
+    __m512 momentum = _mm512_set1_ps(s->momentum * power_of_two(w->u->power));
+    __m512 again = _mm512_set1_ps(s->momentum);
+    __m512 scale = _mm512_set1_ps(power_of_two(-*w->u->moved_power));
     __m512 rate = _mm512_set1_ps(s->rate), decay = _mm512_set1_ps(s->rate * s->decay);
     int64_t end = end_of(w->u, task);
     for (int64_t i = (int64_t)task * CHUNK; i < end; i += LANES) {
@@ -229,14 +225,14 @@ static int power_for(const float *highest, int count) {
     return power > LEAST_POWER ? power : LEAST_POWER;
 }
 
-int sgd(const sgd_step *s, const update *u, int32_t power, int32_t *moved_power) {
-    momentum_work m = {.w = {.step = s, .u = u, .power = power}};
-    if (!u->slots[0]) return in_chunks(&m.w, descent_task);
-    m.w.highest = calloc((size_t)tasks_of(u) + 1, sizeof(float));
-    if (!m.w.highest) return 0;
-    int done = in_chunks(&m.w, highest_task);
-    *moved_power = m.moved_power = power_for(m.w.highest, tasks_of(u));
-    done = done && run_in_parallel(tasks_of(u), NANOSECONDS * (double)u->size, momentum_task, &m);
-    free(m.w.highest);
+int sgd(const sgd_step *s, const update *u) {
+    work w = {.step = s, .u = u};
+    if (!u->slots[0]) return in_chunks(&w, descent_task);
+    w.highest = calloc((size_t)tasks_of(u) + 1, sizeof(float));
+    if (!w.highest) return 0;
+    int done = in_chunks(&w, highest_task);
+    *u->moved_power = power_for(w.highest, tasks_of(u));
+    done = done && in_chunks(&w, momentum_task);
+    free(w.highest);
     return done;
 }

@@ -62,14 +62,13 @@ class Adam(SixteenBit, keras.optimizers.Adam):
         return not self.amsgrad
 
     def _kernel(self, group: Group, word: Any) -> Kernel:
-        keys = group.keys(self.seed)
         words = [
             word,
             self.word_of_share("share_1", self.beta_1),
             self.word_of_share("share_2", self.beta_2),
             self._floor(),
             softfloat.word(self._decay(group.variables[0])),
-            *(keys[MEAN], keys[ROOT]),
+            *(group.key(self.seed, draw) for draw in (MEAN, ROOT)),
             self._iterations,
         ]
         return Kernel("adam", [self._momentums, self._velocities], words)

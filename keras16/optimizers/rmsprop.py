@@ -74,6 +74,6 @@ class RMSprop(SixteenBit, keras.optimizers.RMSprop):
         numbers = 1 - self.rho, self.epsilon, self._decay(group.variables[0])
         words = [
             *(word, *map(softfloat.word, numbers)),
-            *(group.keys(self.seed)[ROOT], self._iterations),
+            *(group.key(self.seed, ROOT), self._iterations),
         ]
         return Kernel("rmsprop", [self._velocities], words)

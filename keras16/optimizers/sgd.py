@@ -66,7 +66,7 @@ class SGD(SixteenBit, keras.optimizers.SGD):
         numbers = self.momentum, self._decay(group.variables[0])
         words = [
             *(word, *map(softfloat.word, numbers), int(self.nesterov)),
-            *(group.keys(self.seed)[_block.DRAW], self._iterations),
+            *(group.key(self.seed, _block.DRAW), self._iterations),
         ]
         if not self.momentum:
             return Kernel("sgd", [], words)
