@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from keras16 import backend, hardware, kernels, layers, losses, metrics, optimizers
+from keras16.compilation import compiles
 from keras16.numerics import (
     accumulators,
     averages,
@@ -23,6 +24,7 @@ from keras16.numerics import (
 )
 from keras16.numerics.depthwise import Window
 from tests.close import assert_close, unit, wide
+from tests.runs import prepared
 from tests.traced import (
     HAS_KERNELS,
     ON_JAX,
@@ -1318,6 +1320,28 @@ def test_vectors_compute_the_same_beside_a_matrix_unit():
     assert done.returncode == 0, done.stdout[-2000:]
 
 
+@needs_kernels
+def test_mixed_precision_takes_them_and_gives_float32_gradients():
+    """TensorFlow's own gradient is 1.7 % off here (test_traps)."""
+    generator = np.random.default_rng(0)
+    images = generator.uniform(0, 1, (256, 32, 32, 3)).astype("float16")
+    slopes = generator.uniform(0, 0.01, (256, 30, 30, 8)).astype("float16")
+    layer = layers.Conv2D(8, 3, use_bias=False, dtype="mixed_float16")
+    layer.build(images.shape)
+    found = run(layer, images, weights=layer.weights, upstream=slopes)[-1]
+    right = np.einsum("bhwi,bhwo->io", wide(images[:, :30, :30]), wide(slopes))
+    assert layer.kernel.dtype == "float32"
+    np.testing.assert_allclose(found[0, 0], right, rtol=6e-4)
+
+
+@needs_kernels
+def test_a_mixed_step_of_our_layers_is_not_compiled():
+    net = prepared(model="cnn", precision="mixed")
+    assert not net.model.jit_compile
+    kerass = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(2, 3)])
+    assert compiles(kerass, "mixed_float16", net.model.loss)
+
+
 def test_a_machine_with_a_compiler_and_avx512_has_them():
     """Else the installation failed, and nobody would notice."""
     flags = hardware.cpu_flags()
@@ -1325,5 +1349,5 @@ def test_a_machine_with_a_compiler_and_avx512_has_them():
     if "avx512bw" not in flags or not list(folder.glob("_kernels*.so")):
         pytest.skip("no AVX-512, or keras16 was installed without a compiler")
     assert own is not None
-    assert not backend.module().compiles("float16", float16_kernels=False)
-    assert backend.module().compiles("mixed_float16", float16_kernels=False)
+    for policy in ("float16", "mixed_float16"):
+        assert not backend.module().compiles(policy, float16_kernels=False)

@@ -131,10 +131,16 @@ def test_a_depthwise_convolution_is_right_without_onednn():
 
 @of_tensorflow("of its kernels without float16 arithmetic")
 def test_the_gradient_of_a_filter_is_added_in_float16_unless_compiled():
-    """So mixed precision, the baseline of the papers, is compiled like float16."""
+    """So mixed precision, the baseline of the papers, is compiled like float16.
+
+    Where keras16's kernels take all of a step's products, neither is.
+    """
     if hardware.native_float16() or backend.module().has_gpu():
         pytest.skip("float16 has kernels of its own here")
-    assert backend.module().compiles("mixed_float16", float16_kernels=False)
+    for policy in ("float16", "mixed_float16"):
+        assert backend.module().compiles(
+            policy, float16_kernels=False, multiplies_all=False
+        )
     generator = np.random.default_rng(0)
     images = generator.uniform(0, 1, (256, 32, 32, 3)).astype("float16")
     slopes = generator.uniform(0, 0.01, (256, 30, 30, 8)).astype("float16")

@@ -250,11 +250,11 @@ def compiles(policy: str, float16_kernels: bool, multiplies_all: bool = True) ->
     """Whether XLA shall compile the step of a policy.
 
     On a GPU it always does. On a CPU for which oneDNN has float16 kernels, its
-    convolutions are several times faster than XLA's; so are our own, in pure float16.
-    Elsewhere there is XLA: Eigen's kernels are slow, and its filter gradient adds in
-    float16 (1.7 % off for 256 images of 32 x 32), while XLA widens inside the kernel.
-    Mixed precision is compiled for the same reasons, lest pure float16 be compared with
-    a baseline that no GPU has.
+    convolutions are several times faster than XLA's; so are our own. Elsewhere there is
+    XLA: Eigen's kernels are slow, and its filter gradient adds in float16 (1.7 % off
+    for 256 images of 32 x 32), while XLA widens inside the kernel. All of this is true
+    of mixed precision, too, lest pure float16 be compared with a baseline that no GPU
+    has.
 
     Args:
         policy: Keras' dtype policy.
@@ -264,9 +264,9 @@ def compiles(policy: str, float16_kernels: bool, multiplies_all: bool = True) ->
     """
     if has_gpu():
         return True
-    if policy == "float16" and multiplies_all and tensorflow_kernels.available():
+    if policy not in ("float16", "mixed_float16") or float16_kernels:
         return False
-    return policy in ("float16", "mixed_float16") and not float16_kernels
+    return not (multiplies_all and tensorflow_kernels.available())
 
 
 class StepGradients:
