@@ -73,6 +73,7 @@ def fingerprint() -> dict[str, str]:
         "memory": memory(),
         "cpu_flags": " ".join(cpu_flags()),
         "native_float16": "yes" if native_float16() else "no",
+        "own_kernels": own_kernels() or "no",
         "gpu": ", ".join(gpus()),
         "os": platform.platform(),
         "python": platform.python_version(),
@@ -93,7 +94,7 @@ def expectation(precision: str) -> str:
     number = "bfloat16" if "bf" in precision else "float16"
     if gpus():
         return f"{gpus()[0]} multiplies {number} natively: large layers run faster."
-    if precision in ("16", "float16") and own_kernels_run() and not native_float16():
+    if precision in ("16", "float16") and own_kernels() and not native_float16():
         return (
             "This CPU has no float16 arithmetic: keras16's kernels compute in float32 "
             "inside. Expect float32's speed or more, less of nets that are mostly an "
@@ -131,13 +132,18 @@ def float16_kernels() -> bool:
 
 def _multiplies_fast() -> bool:
     """Whether there are fast float16 kernels here: oneDNN's or keras16's own."""
-    return float16_kernels() or own_kernels_run()
+    return float16_kernels() or bool(own_kernels())
 
 
-def own_kernels_run() -> bool:
-    """Whether keras16's own kernels are there, and this CPU and backend run them."""
-    is_there = kernels.library() is not None and backend() == "tensorflow"
-    return is_there and "avx512bw" in cpu_flags()
+def own_kernels() -> str:
+    """The vectors that keras16's own kernels compute in here, "AVX-512" or "AVX2".
+
+    "" where there are none, or this CPU or backend doesn't run them.
+    """
+    if backend() != "tensorflow":
+        return ""
+    fitting = (one for one in kernels.libraries() if one.flag in cpu_flags())
+    return next((one.vectors for one in fitting), "")
 
 
 def native_bfloat16() -> bool:

@@ -18,6 +18,7 @@ from keras16.execution import identity, pool, sizes, worker
 from keras16.execution.company import Company
 from keras16.execution.environment import for_child
 from keras16.execution.ledger import Entry, Ledger
+from keras16.kernels import Library
 from keras16.results import Record
 from keras16.study import Arm, Planned, Row, Run, Study
 
@@ -113,14 +114,15 @@ def test_the_code_is_what_trains_and_nothing_else(tmp_path, monkeypatch):
 
 def test_the_code_is_the_compiled_kernels_too(tmp_path, monkeypatch):
     found = []
-    for content in (b"one", b"another", None):
-        library = tmp_path / "_kernels.so"
-        library.write_bytes(content or b"")
-        given = library if content else None
-        monkeypatch.setattr(identity.kernels, "library", lambda given=given: given)
+    for contents in ([b"one"], [b"another"], [b"one", b"another"], []):
+        given = []
+        for number, content in enumerate(contents):
+            given.append(Library("AVX2", "avx2", tmp_path / f"{number}.so"))
+            given[-1].path.write_bytes(content)
+        monkeypatch.setattr(identity.kernels, "libraries", lambda given=given: given)
         identity.code.cache_clear()
         found.append(identity.code())
-    assert len(set(found)) == 3
+    assert len(set(found)) == 4
     identity.code.cache_clear()
 
 

@@ -12,8 +12,15 @@ import numpy as np
 import pytest
 
 from keras16 import hardware, measure
+from keras16.kernels import Library
 
 ROOT = pathlib.Path(__file__).parents[1]
+
+
+LIBRARIES = [
+    Library("AVX-512", "avx512bw", pathlib.Path("_avx512.so")),
+    Library("AVX2", "avx2", pathlib.Path("_avx2.so")),
+]
 
 
 @pytest.fixture
@@ -93,7 +100,7 @@ def git(*arguments):
     ],
 )
 def test_native_float16_by_flag(cpu, monkeypatch, flags, native):
-    monkeypatch.setattr(hardware.kernels, "library", lambda: None)
+    monkeypatch.setattr(hardware.kernels, "libraries", list)
     cpu(*flags)
     assert hardware.native_float16() is native
     line = hardware.expectation("16")
@@ -118,9 +125,8 @@ def test_arithmetic_is_not_enough_for_fast_kernels(cpu, flags, fast):
 
 @pytest.mark.parametrize("are_there", [False, True])
 def test_arithmetic_without_kernels_is_told(cpu, monkeypatch, are_there):
-    found = pathlib.Path("_kernels.so") if are_there else None
-    monkeypatch.setattr(hardware.kernels, "library", lambda: found)
-    cpu("avx512bw", "avx512_fp16", "amx_bf16")
+    monkeypatch.setattr(hardware.kernels, "libraries", lambda: LIBRARIES * are_there)
+    cpu("avx2", "avx512bw", "avx512_fp16", "amx_bf16")
     assert ("slower run" in hardware.expectation("16")) is not are_there
     cpu("avx512_fp16")
     assert "slower run" in hardware.expectation("16")
@@ -128,11 +134,17 @@ def test_arithmetic_without_kernels_is_told(cpu, monkeypatch, are_there):
 
 def test_own_kernels_without_arithmetic_are_told(cpu, monkeypatch):
     monkeypatch.setattr(hardware, "backend", lambda: "tensorflow")
-    monkeypatch.setattr(hardware.kernels, "library", lambda: pathlib.Path("_.so"))
-    cpu("avx2", "avx512f", "avx512bw")
-    assert "keras16's kernels" in hardware.expectation("16")
-    assert "emulates it" in hardware.expectation("mixed")
-    cpu("avx2")
+    monkeypatch.setattr(hardware.kernels, "libraries", lambda: LIBRARIES)
+    for flags, vectors in (
+        (("avx2", "avx512f", "avx512bw"), "AVX-512"),
+        (("avx2", "avx512f"), "AVX2"),
+    ):
+        cpu(*flags)
+        assert hardware.own_kernels() == vectors
+        assert "keras16's kernels" in hardware.expectation("16")
+        assert "emulates it" in hardware.expectation("mixed")
+    cpu("avx512f")
+    assert hardware.own_kernels() == ""
     assert "emulates it" in hardware.expectation("16")
 
 

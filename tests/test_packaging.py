@@ -106,7 +106,8 @@ def test_the_wheel_holds_keras16_and_nothing_beside_it(wheel):
 )
 def test_the_wheel_holds_compiled_kernels(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    assert [n for n in names if n.startswith("keras16/kernels/_kernels.")]
+    for library in ("_avx512", "_avx2"):
+        assert [n for n in names if n.startswith(f"keras16/kernels/{library}.")]
     assert not [n for n in names if n.endswith((".c", ".o"))]
 
 

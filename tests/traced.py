@@ -25,7 +25,7 @@ constant = keras.ops.convert_to_tensor
 
 HAS_KERNELS = not ON_JAX and backend.module().described()["own_kernels"]
 needs_kernels = pytest.mark.skipif(
-    not HAS_KERNELS, reason="no compiled kernels, or no AVX-512 in this CPU"
+    not HAS_KERNELS, reason="no compiled kernels, or no AVX2 in this CPU"
 )
 
 

@@ -131,8 +131,8 @@ def described() -> dict[str, Any]:
     """What TensorFlow was built for, and the GPUs that it sees by name.
 
     Returns:
-        "backend_gpus", "cuda_build" and "cuda_version"; "own_kernels": whether
-        keras16's are compiled and run here.
+        "backend_gpus", "cuda_build" and "cuda_version"; "own_kernels": the
+        vectors that keras16's compute in, "" where there are none.
     """
     build = tf.sysconfig.get_build_info()
     gpus = tf.config.list_physical_devices("GPU")
@@ -141,7 +141,7 @@ def described() -> dict[str, Any]:
         "backend_gpus": tuple(one.get("device_name", "a GPU") for one in details),
         "cuda_build": bool(build.get("is_cuda_build")),
         "cuda_version": str(build.get("cuda_version", "")),
-        "own_kernels": tensorflow_kernels.available(),
+        "own_kernels": tensorflow_kernels.vectors(),
     }
 
 

@@ -40,23 +40,32 @@ _JUST_BEYOND_INFINITY = np.uint16(0x7C01).view(np.float16)
 
 
 @functools.cache
-def _library() -> Any:
-    """The operations; None where they are not installed or this CPU can't run them.
+def _loaded() -> tuple[Any, str]:
+    """The operations, and the vectors they are for.
 
-    Nor where there is a GPU: it has what it needs, and the tensors.
+    None and "" where they are not installed or this CPU can't run them. Nor are there
+    any beside a GPU: it has what it needs, and the tensors.
     """
-    path = kernels.library()
-    if path is None or tf.config.list_physical_devices("GPU"):
-        return None
-    try:
-        library = tf.load_op_library(str(path))
-    except (tf.errors.OpError, OSError):
-        return None
-    if not hasattr(library, _IMAGES):
-        return None
-    for name, gradient in _GRADIENTS.items():
-        tf.RegisterGradient(name)(gradient)
-    return library
+    if not tf.config.list_physical_devices("GPU"):
+        for vectors, _, path in kernels.libraries():
+            try:
+                library = tf.load_op_library(str(path))
+            except (tf.errors.OpError, OSError):
+                continue
+            if hasattr(library, _IMAGES):
+                for name, gradient in _GRADIENTS.items():
+                    tf.RegisterGradient(name)(gradient)
+                return library, vectors
+    return None, ""
+
+
+def _library() -> Any:
+    return _loaded()[0]
+
+
+def vectors() -> str:
+    """What the kernels compute in, "AVX-512" or "AVX2"; "" where there are none."""
+    return _loaded()[1]
 
 
 def available() -> bool:

@@ -209,7 +209,7 @@ def _tensorflow_findings(facts: Facts) -> list[Finding]:
             )
         )
     is_asked = facts.environment.get("KERAS16_KERNELS") != "0"
-    wants_own = "avx512bw" in facts.cpu_flags and not facts.float16_kernels
+    wants_own = "avx2" in facts.cpu_flags and not facts.float16_kernels
     if wants_own and not facts.own_kernels and not facts.backend_gpus:
         found.append(
             Finding(

@@ -69,7 +69,8 @@ class Facts:
         f16c: Whether an x86 CPU converts float16 by itself; True elsewhere.
         native_float16: Whether the CPU multiplies in float16 itself.
         float16_kernels: Whether oneDNN has fast float16 kernels for every step here.
-        own_kernels: Whether keras16 has, compiled and for this CPU.
+        own_kernels: The vectors that keras16's compute in, such as "AVX2"; "" where
+            none is compiled and for this CPU.
         cores: That this process may use.
         gpus: That the driver lists.
         versions: By package; "" where it is not installed.
@@ -95,7 +96,7 @@ class Facts:
     f16c: bool = True
     native_float16: bool = False
     float16_kernels: bool = False
-    own_kernels: bool = False
+    own_kernels: str = ""
     cores: int = 1
     gpus: tuple[hardware.Gpu, ...] = ()
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)

@@ -13,6 +13,7 @@ def description(facts: Facts) -> list[tuple[str, str]]:
         ("CPU", f"{facts.cpu}, {facts.architecture}, cores: {facts.cores}"),
         ("CPU flags", " ".join(facts.cpu_flags) or "none that speeds up 16 bits"),
         ("native float16", _native(facts)),
+        ("keras16's kernels", facts.own_kernels and f"for {facts.own_kernels}"),
         ("memory", facts.memory),
         ("GPU", "; ".join(map(_gpu_text, facts.gpus)) or "none that the driver lists"),
         ("system", f"{facts.system}{' in Windows (WSL)' if facts.wsl else ''}"),

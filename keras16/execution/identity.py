@@ -58,9 +58,8 @@ def code() -> str:
         part = path.relative_to(home)
         if part.parts[0] not in ASIDE and part.parts[0] != "pipelines":
             sha.update(part.as_posix().encode() + b"\0" + path.read_bytes())
-    library = kernels.library()
-    if library is not None:
-        sha.update(library.read_bytes())
+    for library in kernels.libraries():
+        sha.update(library.path.read_bytes())
     return sha.hexdigest()[:12]
 
 

@@ -1,10 +1,11 @@
 """Kernels in C, compiled when keras16 is installed where a compiler is at hand.
 
-They are for CPUs with AVX-512, on which oneDNN has no fast float16 convolutions unless
-there is AMX-FP16, too (**untested**: ours take part there as well). Convolutions and
-products are computed in vectors of float32, and where a matrix unit multiplies bfloat16
-(AMX-BF16, Intel since 2023) in its tiles. `backend.tensorflow_kernels` loads them;
-without them all goes on as on a CPU that has no float16 kernels.
+They are for x86 CPUs with AVX2 (since 2013) or AVX-512, on which oneDNN has no fast
+float16 convolutions unless there is AMX-FP16, too (**untested**: ours take part there
+as well). Convolutions and products are computed in vectors of float32, and where a
+matrix unit multiplies bfloat16 (AMX-BF16, Intel since 2023) in its tiles. The same
+source makes a library for each width of vectors. `backend.tensorflow_kernels` loads
+one; without them all goes on as on a CPU that has no float16 kernels.
 """
 
 from __future__ import annotations
@@ -12,20 +13,42 @@ from __future__ import annotations
 import importlib.machinery
 import os
 import pathlib
+from typing import NamedTuple
 
-# In the environment. "0": do as if there were none; "vectors": nor a matrix unit.
+# In the environment. "0": do as if there were none; "vectors": as if there were no
+# matrix unit; "avx2": as on a CPU without AVX-512.
 SWITCH = "KERAS16_KERNELS"
 
 
-def library() -> pathlib.Path | None:
-    """The compiled kernels of this installation; None where there are none.
+class Library(NamedTuple):
+    """Compiled kernels.
 
-    They may not run on this CPU: whoever loads them finds out.
+    Attributes:
+        vectors: What the CPU must have, in words.
+        flag: The same, as Linux calls it.
+        path: Of the file.
     """
-    if os.environ.get(SWITCH) == "0":
-        return None
+
+    vectors: str
+    flag: str
+    path: pathlib.Path
+
+
+# By name of the file; the newest CPUs first.
+_CPUS = {"_avx512": ("AVX-512", "avx512bw"), "_avx2": ("AVX2", "avx2")}
+
+
+def libraries() -> list[Library]:
+    """The compiled kernels of this installation, those of the newest CPUs first.
+
+    They may not run on this CPU: whoever loads them finds out, and takes the next.
+    """
+    switch = os.environ.get(SWITCH)
     folder = pathlib.Path(__file__).parent
-    for suffix in importlib.machinery.EXTENSION_SUFFIXES:
-        if (folder / f"_kernels{suffix}").is_file():
-            return folder / f"_kernels{suffix}"
-    return None
+    return [
+        Library(*cpu, folder / f"{name}{suffix}")
+        for name, cpu in _CPUS.items()
+        for suffix in importlib.machinery.EXTENSION_SUFFIXES
+        if switch not in ("0", None if name == "_avx2" else "avx2")
+        and (folder / f"{name}{suffix}").is_file()
+    ]

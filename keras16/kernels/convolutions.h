@@ -22,42 +22,38 @@ static inline int at_least(int a, int b) { return a > b ? a : b; }
 static inline int at_most(int a, int b) { return a < b ? a : b; }
 static inline int floor_of(int a, int b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
 
-/* Rows become columns: 16 x 16 words. */
-static inline void transpose(__m512i r[LANES]) {
-    __m512i t[LANES];
-    for (int i = 0; i < LANES; i += 2) {
-        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-    }
-    for (int i = 0; i < LANES; i += 4) {
-        r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-    }
-    for (int i = 0; i < 4; i++) {
-        t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
-        t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
-        t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
-        t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
-    }
+/* Rows become columns. */
+static inline void transpose(numbers r[LANES]) {
+    numbers t[LANES];
+    for (int i = 0; i < LANES; i += 2)
+        t[i] = n_firsts(r[i], r[i + 1]), t[i + 1] = n_lasts(r[i], r[i + 1]);
+    for (int i = 0; i < LANES; i += 4)
+        for (int j = 0; j < 2; j++) {
+            r[i + 2 * j] = n_first_pairs(t[i + j], t[i + j + 2]);
+            r[i + 2 * j + 1] = n_last_pairs(t[i + j], t[i + j + 2]);
+        }
+    /* Blocks of four lanes: of eight rows, and then of sixteen. */
+    for (int i = 0; i < LANES; i += 8)
+        for (int j = i; j < i + 4; j++)
+            t[j] = n_even_blocks(r[j], r[j + 4]), t[j + 4] = n_odd_blocks(r[j], r[j + 4]);
+    const int far = LANES == 16 ? 8 : 0;
     for (int i = 0; i < 8; i++) {
-        r[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
-        r[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
+        r[i] = far ? n_even_blocks(t[i], t[i + far]) : t[i];
+        if (far) r[i + far] = n_odd_blocks(t[i], t[i + far]);
     }
 }
 
-/* Up to 16 inputs by up to 16 outputs of a kernel, an input a row. One from the next they
- * lie so many numbers apart, one of them a single one. */
+/* As many inputs and outputs of a kernel as there are lanes, an input a row. One from the
+ * next they lie so many numbers apart, one of them a single one. */
 static inline void read_square(const half *from, size_t of_input, size_t of_output, int inputs,
-                               int outputs, __m512 rows[LANES]) {
+                               int outputs, numbers rows[LANES]) {
     int across = of_output == 1; /* else inputs lie side by side */
-    __mmask16 lanes = lanes_at(across ? outputs : inputs, 0);
+    filled lanes = lanes_at(across ? outputs : inputs, 0);
     for (int i = 0; i < LANES; i++)
         rows[i] = i < (across ? inputs : outputs)
                       ? loaded(from + i * (across ? of_input : of_output), lanes)
-                      : _mm512_setzero_ps();
-    if (!across) transpose((__m512i *)rows);
+                      : n_zero();
+    if (!across) transpose(rows);
 }
 
 #endif

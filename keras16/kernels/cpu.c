@@ -16,8 +16,14 @@ enum {
 };
 
 int has_vectors(void) {
+#ifdef KERAS16_AVX2
+    unsigned a, b, c, d; /* not all compilers know the name of F16C */
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+#else
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+#endif
 }
 
 static pthread_once_t asked = PTHREAD_ONCE_INIT;

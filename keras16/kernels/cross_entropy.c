@@ -16,19 +16,14 @@
 enum {
     CHUNK = 1 << 13, /* numbers of a task, about */
     ZERO_EXPONENT = -4096,
-    NONE_FITS = 0x9f, /* fpclass: 0, infinity and NaN have no exponent */
-    ZEROS = 0x06,
+    EXPONENT = 23, /* where it lies in a float32 */
+    BIAS = 127,
 };
 
-/* The lane of a place, if it is one of those from the first on. */
-static inline __mmask16 lane_of(int place, int first) {
-    return place >= first && place - first < LANES ? (__mmask16)(1u << (place - first)) : 0;
-}
-
 /* e**(x - top); differences below -80 count as -80. */
-static inline scaled_lanes exponential(__m512 x, float top) {
-    __m512 gap = _mm512_sub_ps(x, _mm512_set1_ps(top));
-    return exponential_of(_mm512_max_ps(_mm512_set1_ps(-80), gap)); /* NaN stays */
+static inline scaled_lanes exponential(numbers x, float top) {
+    numbers gap = n_sub(x, n_all(top));
+    return exponential_of(n_max(n_all(-80), gap)); /* NaN stays */
 }
 
 typedef struct {
@@ -38,18 +33,18 @@ typedef struct {
 } row_sum;
 
 static void find_top(const uint16_t *x, int columns, row_sum *of) {
-    __m512 top = _mm512_set1_ps(-INFINITY);
+    numbers top = n_all(-INFINITY);
     for (int i = 0; i < columns; i += LANES) {
-        __mmask16 lanes = lanes_at(columns, i);
-        top = _mm512_mask_max_ps(top, lanes, loaded(x + i, lanes), top);
+        filled lanes = lanes_at(columns, i);
+        top = n_where(chosen_of(lanes), n_max(loaded(x + i, lanes), top), top);
     }
-    of->top = _mm512_reduce_max_ps(top), of->at = 0;
+    of->top = n_highest(top), of->at = 0;
     for (int i = 0; i < columns; i += LANES) {
-        __mmask16 lanes = lanes_at(columns, i);
-        lanes = _mm512_mask_cmp_ps_mask(lanes, loaded(x + i, lanes), _mm512_set1_ps(of->top),
-                                        _CMP_EQ_OQ);
-        if (!lanes) continue;
-        of->at = i + __builtin_ctz(lanes);
+        filled lanes = lanes_at(columns, i);
+        chosen is_top = n_compare(loaded(x + i, lanes), n_all(of->top), _CMP_EQ_OQ);
+        int lane = first_of(both(chosen_of(lanes), is_top));
+        if (lane == LANES) continue;
+        of->at = i + lane;
         return;
     }
 }
@@ -57,14 +52,15 @@ static void find_top(const uint16_t *x, int columns, row_sum *of) {
 static row_sum sum_of(const uint16_t *x, int columns) {
     row_sum of;
     find_top(x, columns, &of);
-    __m512d sum = _mm512_setzero_pd();
+    doubles sum = d_zero();
     for (int i = 0; i < columns; i += LANES) {
-        __mmask16 lanes = lanes_at(columns, i) & ~lane_of(of.at, i);
+        filled lanes = lanes_at(columns, i);
         scaled_lanes e = exponential(loaded(x + i, lanes), of.top);
-        pair y = widened(_mm512_maskz_scalef_ps(lanes, e.x, e.power));
-        sum = _mm512_add_pd(_mm512_add_pd(sum, y.low), y.high);
+        chosen others = but_not(chosen_of(lanes), lane_at(of.at - i));
+        pair y = widened(n_where_or_0(others, n_scale(e.x, e.power)));
+        sum = d_add(d_add(sum, y.low), y.high);
     }
-    of.rest = _mm512_reduce_add_pd(sum);
+    of.rest = d_sum(sum);
     return of;
 }
 
@@ -90,20 +86,23 @@ static float loss_of(const labelled *w, int64_t row) {
     return (float)((double)of.top - (double)_cvtsh_ss(x[w->ids[row]]) + log1p(of.rest));
 }
 
-/* Numbers that are not negative, each rounded once. */
-static void put_scaled(scaled_numbers to, int64_t at, __mmask16 lanes, __m512 x) {
-    __mmask16 fits = ~_mm512_fpclass_ps_mask(x, NONE_FITS);
-    __m512 one = _mm512_mask_getmant_ps(x, fits, x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src);
-    __m256i half = rounded(one);
+/* Numbers that are not negative, nor subnormal, each rounded once. */
+static void put_scaled(scaled_numbers to, int64_t at, filled lanes, numbers x) {
+    const numbers zero = n_zero();
+    const integers mantissa = i_all((1 << EXPONENT) - 1), one = i_all(BIAS << EXPONENT);
+    /* 0, infinity and NaN have no exponent. */
+    chosen fits = both(n_compare(x, zero, _CMP_GT_OQ), n_compare(x, n_all(INFINITY), _CMP_LT_OQ));
+    integers bits = n_integers(x), exponent = i_sub(i_shifted(bits, EXPONENT), i_all(BIAS));
+    numbers significand = i_numbers(i_or(i_and(bits, mantissa), one));
+    significand = h_numbers(rounded(n_where(fits, significand, x)));
     /* Rounded up to 2: it is 1 of the next exponent. */
-    __mmask16 carries = _mm256_mask_cmpeq_epi16_mask(fits, half, _mm256_set1_epi16(0x4000));
-    half = _mm256_mask_mov_epi16(half, carries, _mm256_set1_epi16(0x3c00));
-    __m512i exponent = _mm512_maskz_cvtps_epi32(fits, _mm512_getexp_ps(x));
-    exponent = _mm512_mask_add_epi32(exponent, carries, exponent, _mm512_set1_epi32(1));
-    __mmask16 is_zero = _mm512_fpclass_ps_mask(x, ZEROS);
-    exponent = _mm512_mask_mov_epi32(exponent, is_zero, _mm512_set1_epi32(ZERO_EXPONENT));
-    _mm256_mask_storeu_epi16(to.x + at, lanes, half);
-    _mm512_mask_storeu_epi32(to.exponent + at, lanes, exponent);
+    chosen carries = both(fits, n_compare(significand, n_all(2), _CMP_EQ_OQ));
+    significand = n_where(carries, n_all(1), significand);
+    exponent = i_where(carries, i_add(exponent, i_all(1)), exponent);
+    exponent = i_where(fits, exponent, i_all(0));
+    exponent = i_where(n_compare(x, zero, _CMP_EQ_OQ), i_all(ZERO_EXPONENT), exponent);
+    put(to.x + at, lanes, significand);
+    i_store(to.exponent + at, lanes, exponent);
 }
 
 static int64_t end_of(const labelled *w, int task) {
@@ -117,18 +116,18 @@ static void loss_task(void *context, int task) {
         int count = end - row < LANES ? (int)(end - row) : LANES;
         float losses[LANES] = {0};
         for (int i = 0; i < count; i++) losses[i] = loss_of(w, row + i);
-        put_scaled(w->losses, row, lanes_at(count, 0), _mm512_loadu_ps(losses));
+        put_scaled(w->losses, row, lanes_at(count, 0), n_load(losses));
     }
 }
 
 /* A number times the slope of its row, as float16; not beyond its largest. */
-static inline void put_slopes(const labelled *w, int64_t row, int i, __mmask16 lanes,
+static inline void put_slopes(const labelled *w, int64_t row, int i, filled lanes,
                               scaled_lanes share) {
-    const __m512 most = _mm512_set1_ps(65504), least = _mm512_set1_ps(-65504);
-    __m512 y = _mm512_mul_ps(share.x, _mm512_set1_ps(_cvtsh_ss(w->slopes[row])));
-    __m512 power = _mm512_add_ps(share.power, _mm512_set1_ps((float)w->exponents[row]));
-    y = _mm512_scalef_ps(y, power);
-    y = _mm512_max_ps(least, _mm512_min_ps(most, y)); /* NaN stays */
+    const numbers most = n_all(65504), least = n_all(-65504);
+    numbers y = n_mul(share.x, n_all(_cvtsh_ss(w->slopes[row])));
+    numbers power = n_add(share.power, n_all((float)w->exponents[row]));
+    y = n_scale(y, power);
+    y = n_max(least, n_min(most, y)); /* NaN stays */
     put(w->of_logits + row * w->logits->channels + i, lanes, y);
 }
 
@@ -137,16 +136,17 @@ static void write_slopes(const labelled *w, int64_t row) {
     const uint16_t *x = w->logits->x + row * columns;
     row_sum of = sum_of(x, columns);
     double total = is_class(w, id) ? 1 + of.rest : NAN;
-    const __m512 part = _mm512_set1_ps((float)(1 / total));
-    const __m512 of_top = _mm512_set1_ps((float)(-of.rest / total)), one = _mm512_set1_ps(1);
+    const numbers part = n_all((float)(1 / total));
+    const numbers of_top = n_all((float)(-of.rest / total)), one = n_all(1);
     for (int i = 0; i < columns; i += LANES) {
-        __mmask16 lanes = lanes_at(columns, i), label = lane_of(id, i);
+        filled lanes = lanes_at(columns, i);
+        chosen label = lane_at(id - i);
         scaled_lanes share = exponential(loaded(x + i, lanes), of.top);
-        share.x = _mm512_mul_ps(share.x, part);
+        share.x = n_mul(share.x, part);
         /* Elsewhere than at the top p is at most 1/2, and p - 1 has all its digits. */
-        __m512 less = _mm512_sub_ps(_mm512_scalef_ps(share.x, share.power), one);
-        share.x = _mm512_mask_mov_ps(share.x, label, id == of.at ? of_top : less);
-        share.power = _mm512_mask_mov_ps(share.power, label, _mm512_setzero_ps());
+        numbers less = n_sub(n_scale(share.x, share.power), one);
+        share.x = n_where(label, id == of.at ? of_top : less, share.x);
+        share.power = n_where(label, n_zero(), share.power);
         put_slopes(w, row, i, lanes, share);
     }
 }

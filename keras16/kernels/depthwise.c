@@ -1,4 +1,5 @@
-/* Depthwise convolutions of float16, channel by channel, sixteen at a time.
+/* Depthwise convolutions of float16, channel by channel, as many at a time as there
+ * are lanes.
  *
  * Products are added in float32 registers and rounded once. A gradient of a kernel is
  * added up line by line, the lines in ranges of a fixed number: the same sums in the same
@@ -41,8 +42,8 @@ static int seen(const plan *p) {
            (p->window_width - 1) * p->tap_columns + 1;
 }
 
-/* A line of sixteen channels in float32 with zeros around it, and in its holes. */
-static void widen_line(const plan *p, const uint16_t *pixels, __mmask16 lanes, float *to) {
+/* A line of a vector's channels in float32 with zeros around it, and in its holes. */
+static void widen_line(const plan *p, const uint16_t *pixels, filled lanes, float *to) {
     int length = seen(p), from = p->left < 0 ? (-p->left + p->hole_columns - 1) / p->hole_columns : 0;
     int first = from * p->hole_columns + p->left;
     int count = first < length ? (length - first + p->hole_columns - 1) / p->hole_columns : 0;
@@ -57,7 +58,7 @@ static void widen_line(const plan *p, const uint16_t *pixels, __mmask16 lanes, f
     const uint16_t *x = pixels + (size_t)from * p->channels;
     float *at = to + (size_t)first * LANES;
     for (int i = 0; i < count; i++, x += p->channels, at += p->hole_columns * LANES)
-        _mm512_store_ps(at, loaded(x, lanes));
+        n_store(at, loaded(x, lanes));
 }
 
 /* Lines in float32, kept until others take their places: neighbouring lines of results
@@ -131,17 +132,17 @@ static int without_holes(const plan *p, const tap *taps, int count, int phase, t
 static void results_of(const depthwise_work *w, const tap *taps, int count, int64_t line,
                        int channel, int begin) {
     const plan *p = &w->p;
-    __mmask16 lanes = lanes_at(p->channels, channel);
+    filled lanes = lanes_at(p->channels, channel);
     uint16_t *out = w->out + (size_t)line * p->out_width * p->channels + channel;
     size_t step = (size_t)p->stride_columns * p->hole_columns * LANES;
     for (int x = begin; x < p->out_width; x += SIDE * p->hole_columns) {
-        __m512 sum[SIDE];
-        for (int i = 0; i < SIDE; i++) sum[i] = _mm512_setzero_ps();
+        numbers sum[SIDE];
+        for (int i = 0; i < SIDE; i++) sum[i] = n_zero();
         for (int t = 0; t < count; t++) {
             const float *of = taps[t].read + (size_t)x * p->stride_columns * LANES;
-            __m512 weight = _mm512_loadu_ps(w->kernel + (size_t)taps[t].place * w->width + channel);
+            numbers weight = n_load(w->kernel + (size_t)taps[t].place * w->width + channel);
             for (int i = 0; i < SIDE; i++)
-                sum[i] = _mm512_fmadd_ps(_mm512_load_ps(of + i * step), weight, sum[i]);
+                sum[i] = n_fma(n_load(of + i * step), weight, sum[i]);
         }
         for (int i = 0; i < SIDE && x + i * p->hole_columns < p->out_width; i++)
             put(out + (size_t)(x + i * p->hole_columns) * p->channels, lanes, sum[i]);
@@ -178,16 +179,16 @@ static inline __attribute__((always_inline)) void add_line(const depthwise_work 
                                                            const int count, const tap *taps,
                                                            const float *slopes, float *to) {
     size_t step = (size_t)w->p.stride_columns * LANES;
-    __m512 sum[MOST_TAPS];
-    for (int k = 0; k < count; k++) sum[k] = _mm512_setzero_ps();
+    numbers sum[MOST_TAPS];
+    for (int k = 0; k < count; k++) sum[k] = n_zero();
     for (int x = 0; x < w->p.out_width; x++, slopes += LANES) {
-        __m512 slope = _mm512_load_ps(slopes);
+        numbers slope = n_load(slopes);
         for (int k = 0; k < count; k++)
-            sum[k] = _mm512_fmadd_ps(_mm512_load_ps(taps[k].read + x * step), slope, sum[k]);
+            sum[k] = n_fma(n_load(taps[k].read + x * step), slope, sum[k]);
     }
     for (int k = 0; k < count; k++) {
         float *at = to + (size_t)taps[k].place * w->width;
-        _mm512_storeu_ps(at, _mm512_add_ps(_mm512_loadu_ps(at), sum[k]));
+        n_store(at, n_add(n_load(at), sum[k]));
     }
 }
 
@@ -212,12 +213,12 @@ static void kernel_range(void *context, int range) {
     if (!begin_ring(p, &r) || !taps || !slopes) return out_of_memory();
     memset(sums, 0, sizeof(float) * size);
     for (int first = 0; first < p->channels; first += LANES) {
-        __mmask16 lanes = lanes_at(p->channels, first);
+        filled lanes = lanes_at(p->channels, first);
         empty_ring(&r);
         for (int64_t i = all * range / RANGES; i < all * (range + 1) / RANGES; i++) {
             const uint16_t *of = w->slopes + (size_t)i * p->out_width * p->channels + first;
             for (int x = 0; x < p->out_width; x++, of += p->channels)
-                _mm512_store_ps(slopes + (size_t)x * LANES, loaded(of, lanes));
+                n_store(slopes + (size_t)x * LANES, loaded(of, lanes));
             add_taps(w, taps_of(w, &r, i, first, taps), taps, slopes, sums + first);
         }
     }
@@ -249,14 +250,14 @@ static float *wide_kernel(const plan *p, const uint16_t *kernel, int is_turned) 
     for (int place = 0; place < places; place++) {
         int from = is_turned ? places - 1 - place : place;
         for (int first = 0; first < p->channels; first += LANES)
-            _mm512_storeu_ps(wide + (size_t)place * width + first,
+            n_store(wide + (size_t)place * width + first,
                              loaded(kernel + (size_t)from * p->channels + first,
                                 lanes_at(p->channels, first)));
     }
     return wide;
 }
 
-/* About what sixteen products take, times how many there are. */
+/* About what a vector of products takes, times how many there are. */
 static double nanoseconds(const plan *p, int width) {
     double places = (double)p->images * p->out_height * p->out_width;
     return places * p->window_height * p->window_width * width / LANES;
@@ -293,9 +294,9 @@ int depthwise_kernel_gradient(const convolution *c, const uint16_t *x, const uin
     for (int place = 0; done && place < places; place++)
         for (int first = 0; first < c->channels; first += LANES) {
             const float *from = w.sums + (size_t)place * width + first;
-            __m512 sum = _mm512_loadu_ps(from);
+            numbers sum = n_load(from);
             for (int range = 1; range < RANGES; range++)
-                sum = _mm512_add_ps(sum, _mm512_loadu_ps(from + range * size));
+                sum = n_add(sum, n_load(from + range * size));
             put(kernel + (size_t)place * c->channels + first, lanes_at(c->channels, first), sum);
         }
     free(w.sums);

@@ -16,18 +16,18 @@ typedef struct {
 
 static void drop_task(void *context, int task) {
     const drop_work *w = context;
-    __m512 scale = _mm512_set1_ps(w->of->scale);
-    __m512i least = _mm512_set1_epi32((int)w->of->least);
+    numbers scale = n_all(w->of->scale);
+    integers least = i_all((int)w->of->least);
     int64_t first = (int64_t)task * CHUNK, end = first + CHUNK < w->size ? first + CHUNK : w->size;
     for (int64_t i = first; i < end; i += LANES) {
-        __mmask16 lanes = lanes_at((int)(end - i), 0);
+        filled lanes = lanes_at((int)(end - i), 0);
         /* The second word of the key goes between two rounds, and the index beyond 32
          * bits with it. */
         uint32_t beyond = w->of->key[1] + (uint32_t)(i >> 32) * GOLDEN;
-        __m512i words = mixed(indices(i, w->of->key[0]));
-        words = mixed(_mm512_xor_si512(words, _mm512_set1_epi32((int)beyond)));
-        __mmask16 kept = _mm512_cmpge_epu32_mask(words, least);
-        put(w->y + i, lanes, _mm512_maskz_mul_ps(kept, loaded(w->x + i, lanes), scale));
+        integers words = mixed(indices(i, w->of->key[0]));
+        words = mixed(i_xor(words, i_all((int)beyond)));
+        numbers y = n_mul(loaded(w->x + i, lanes), scale);
+        put(w->y + i, lanes, n_where_or_0(i_at_least(words, least), y));
     }
 }
 

@@ -22,8 +22,9 @@ typedef struct {
     int channels;
 } matrix;
 
-/* Whether this CPU has what the kernels need: AVX-512, with its instructions of bytes,
- * short vectors and 64-bit integers. */
+/* Whether this CPU has the vectors that this library is compiled for (vectors.h): AVX-512,
+ * with its instructions of bytes, short vectors and 64-bit integers; or AVX2, with those
+ * that convert float16 and those that multiply and add at once. */
 int has_vectors(void);
 /* Whether it multiplies tiles of bfloat16, too, and the system lets this process do so;
  * not where KERAS16_KERNELS is "vectors" in the environment. */

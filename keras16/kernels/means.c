@@ -37,23 +37,23 @@ typedef struct {
 static inline __attribute__((always_inline)) void sum_rectangle(const rectangles *r, const int count,
                                                                 const uint16_t *x, span lines,
                                                                 span columns, float scale,
-                                                                __mmask16 last, uint16_t *to) {
-    __m512 sum[AT_ONCE];
-    for (int k = 0; k < count; k++) sum[k] = _mm512_setzero_ps();
+                                                                filled last, uint16_t *to) {
+    numbers sum[AT_ONCE];
+    for (int k = 0; k < count; k++) sum[k] = n_zero();
     for (int line = lines.first; line < lines.last; line++) {
         const uint16_t *at = x + ((size_t)line * r->columns.length + columns.first) * r->channels;
         for (int column = columns.first; column < columns.last; column++, at += r->channels) {
-            __m512 share = _mm512_set1_ps(r->lines.shares[line] * r->columns.shares[column]);
+            numbers share = n_all(r->lines.shares[line] * r->columns.shares[column]);
             for (int k = 0; k < count; k++) {
-                __m512 of = k < count - 1 ? loaded(at + k * LANES, 0xffff)
+                numbers of = k < count - 1 ? loaded(at + k * LANES, ALL)
                                           : loaded(at + k * LANES, last);
-                sum[k] = _mm512_fmadd_ps(of, share, sum[k]);
+                sum[k] = n_fma(of, share, sum[k]);
             }
         }
     }
     for (int k = 0; k < count; k++)
-        put(to + k * LANES, k < count - 1 ? 0xffff : last,
-            _mm512_mul_ps(sum[k], _mm512_set1_ps(scale)));
+        put(to + k * LANES, k < count - 1 ? ALL : last,
+            n_mul(sum[k], n_all(scale)));
 }
 
 /* The same of what is left of the channels, of AT_ONCE vectors at most. */

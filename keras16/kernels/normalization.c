@@ -31,20 +31,19 @@ enum {
 static const double QUESTION = 0.3;
 
 static inline void add_to(double *sums, pair x) {
-    _mm512_storeu_pd(sums, _mm512_add_pd(_mm512_loadu_pd(sums), x.low));
-    _mm512_storeu_pd(sums + 8, _mm512_add_pd(_mm512_loadu_pd(sums + 8), x.high));
+    d_store(sums, d_add(d_load(sums), x.low));
+    d_store(sums + LANES / 2, d_add(d_load(sums + LANES / 2), x.high));
 }
 
 /* Sums and raw squares of so many numbers, from those of what they differ by from another. */
 static inline pair raw_sum(pair gap, pair near, double rows) {
-    __m512d count = _mm512_set1_pd(rows);
-    return (pair){_mm512_fmadd_pd(near.low, count, gap.low),
-                  _mm512_fmadd_pd(near.high, count, gap.high)};
+    doubles count = d_all(rows);
+    return (pair){d_fma(near.low, count, gap.low), d_fma(near.high, count, gap.high)};
 }
 
-static inline __m512d raw_squares(__m512d square, __m512d gap, __m512d near, double rows) {
-    __m512d twice = _mm512_fmadd_pd(near, _mm512_set1_pd(rows), _mm512_add_pd(gap, gap));
-    return _mm512_fmadd_pd(near, twice, square);
+static inline doubles raw_squares(doubles square, doubles gap, doubles near, double rows) {
+    doubles twice = d_fma(near, d_all(rows), d_add(gap, gap));
+    return d_fma(near, twice, square);
 }
 
 typedef struct {
@@ -64,35 +63,35 @@ static inline __attribute__((always_inline)) void moments_of(const sweep *s, con
     const size_t step = (size_t)s->m->channels;
     const uint16_t *x = s->m->x + (size_t)first * step + column;
     const int64_t rows = last - first;
-    __m512 sum[SIDE], square[SIDE], near[SIDE];
-    __mmask16 lanes[SIDE];
+    numbers sum[SIDE], square[SIDE], near[SIDE];
+    filled lanes[SIDE];
     for (int v = 0; v < vectors; v++) lanes[v] = lanes_at(s->m->channels, column + v * LANES);
-    for (int i = 0; i < SIDE; i++) sum[i] = square[i] = _mm512_setzero_ps();
+    for (int i = 0; i < SIDE; i++) sum[i] = square[i] = n_zero();
     for (int64_t row = 0; row < rows; row += side)
         for (int r = 0; r < side && row + r < rows; r++)
             for (int v = 0; v < vectors; v++) {
                 const uint16_t *at = x + (size_t)(row + r) * step + v * LANES;
-                sum[r * vectors + v] = _mm512_add_ps(sum[r * vectors + v], loaded(at, lanes[v]));
+                sum[r * vectors + v] = n_add(sum[r * vectors + v], loaded(at, lanes[v]));
             }
     for (int v = 0; v < vectors; v++) {
-        for (int r = 1; r < side; r++) sum[v] = _mm512_add_ps(sum[v], sum[r * vectors + v]);
-        near[v] = _mm512_mul_ps(sum[v], _mm512_set1_ps(1.0f / (float)rows));
-        near[v] = _mm512_cvtph_ps(rounded(near[v]));
+        for (int r = 1; r < side; r++) sum[v] = n_add(sum[v], sum[r * vectors + v]);
+        near[v] = n_mul(sum[v], n_all(1.0f / (float)rows));
+        near[v] = h_numbers(rounded(near[v]));
     }
-    for (int i = 0; i < SIDE; i++) sum[i] = _mm512_setzero_ps();
+    for (int i = 0; i < SIDE; i++) sum[i] = n_zero();
     for (int64_t row = 0; row < rows; row += side)
         for (int r = 0; r < side && row + r < rows; r++)
             for (int v = 0; v < vectors; v++) {
                 const uint16_t *at = x + (size_t)(row + r) * step + v * LANES;
-                __m512 gap = _mm512_sub_ps(loaded(at, lanes[v]), near[v]);
+                numbers gap = n_sub(loaded(at, lanes[v]), near[v]);
                 int i = r * vectors + v;
-                sum[i] = _mm512_add_ps(sum[i], gap);
-                square[i] = _mm512_fmadd_ps(gap, gap, square[i]);
+                sum[i] = n_add(sum[i], gap);
+                square[i] = n_fma(gap, gap, square[i]);
             }
     for (int v = 0; v < vectors; v++) {
         for (int r = 1; r < side; r++) {
-            sum[v] = _mm512_add_ps(sum[v], sum[r * vectors + v]);
-            square[v] = _mm512_add_ps(square[v], square[r * vectors + v]);
+            sum[v] = n_add(sum[v], sum[r * vectors + v]);
+            square[v] = n_add(square[v], square[r * vectors + v]);
         }
         pair gap = widened(sum[v]), of_square = widened(square[v]), of_near = widened(near[v]);
         add_to(to + v * LANES, raw_sum(gap, of_near, (double)rows));
@@ -110,27 +109,27 @@ static inline __attribute__((always_inline)) void slopes_of(const sweep *s, cons
     const size_t step = (size_t)s->m->channels;
     const size_t begin = (size_t)first * step + (size_t)column;
     const int64_t rows = last - first;
-    __m512 sum[SIDE], product[SIDE], mean[SIDE];
-    __mmask16 lanes[SIDE];
+    numbers sum[SIDE], product[SIDE], mean[SIDE];
+    filled lanes[SIDE];
     for (int v = 0; v < vectors; v++) {
         lanes[v] = lanes_at(s->m->channels, column + v * LANES);
         mean[v] = loaded(s->mean + column + v * LANES, lanes[v]);
     }
-    for (int i = 0; i < SIDE; i++) sum[i] = product[i] = _mm512_setzero_ps();
+    for (int i = 0; i < SIDE; i++) sum[i] = product[i] = n_zero();
     for (int64_t row = 0; row < rows; row += side)
         for (int r = 0; r < side && row + r < rows; r++)
             for (int v = 0; v < vectors; v++) {
                 const size_t at = begin + (size_t)(row + r) * step + (size_t)v * LANES;
                 const int i = r * vectors + v;
-                __m512 slope = loaded(s->slopes + at, lanes[v]);
-                __m512 gap = _mm512_sub_ps(loaded(s->m->x + at, lanes[v]), mean[v]);
-                sum[i] = _mm512_add_ps(sum[i], slope);
-                product[i] = _mm512_fmadd_ps(slope, gap, product[i]);
+                numbers slope = loaded(s->slopes + at, lanes[v]);
+                numbers gap = n_sub(loaded(s->m->x + at, lanes[v]), mean[v]);
+                sum[i] = n_add(sum[i], slope);
+                product[i] = n_fma(slope, gap, product[i]);
             }
     for (int v = 0; v < vectors; v++) {
         for (int r = 1; r < side; r++) {
-            sum[v] = _mm512_add_ps(sum[v], sum[r * vectors + v]);
-            product[v] = _mm512_add_ps(product[v], product[r * vectors + v]);
+            sum[v] = n_add(sum[v], sum[r * vectors + v]);
+            product[v] = n_add(product[v], product[r * vectors + v]);
         }
         add_to(to + v * LANES, widened(sum[v]));
         add_to(to + s->width + v * LANES, widened(product[v]));
@@ -218,18 +217,18 @@ static inline __attribute__((always_inline)) void lines_of(const spread_out *w, 
     if (last > w->m->rows) last = w->m->rows;
     int channels = w->m->channels;
     for (int column = 0; column < channels; column += LANES) {
-        __mmask16 lanes = lanes_at(channels, column);
-        __m512 mean = loaded(w->mean + column, lanes);
-        __m512 slope = _mm512_loadu_ps(w->slope + column);
-        __m512 offset = _mm512_loadu_ps(w->offset + column);
-        __m512 steepness = is_back ? _mm512_loadu_ps(w->steepness + column) : slope;
+        filled lanes = lanes_at(channels, column);
+        numbers mean = loaded(w->mean + column, lanes);
+        numbers slope = n_load(w->slope + column);
+        numbers offset = n_load(w->offset + column);
+        numbers steepness = is_back ? n_load(w->steepness + column) : slope;
         size_t at = (size_t)first * (size_t)channels + (size_t)column;
         for (int64_t row = first; row < last; row++, at += (size_t)channels) {
-            __m512 gap = _mm512_sub_ps(loaded(w->m->x + at, lanes), mean);
-            __m512 line = _mm512_fmadd_ps(gap, slope, offset);
+            numbers gap = n_sub(loaded(w->m->x + at, lanes), mean);
+            numbers line = n_fma(gap, slope, offset);
             if (is_back) {
-                line = _mm512_sub_ps(loaded(w->slopes + at, lanes), line);
-                line = _mm512_mul_ps(line, steepness);
+                line = n_sub(loaded(w->slopes + at, lanes), line);
+                line = n_mul(line, steepness);
             }
             put(w->to + at, lanes, line);
         }

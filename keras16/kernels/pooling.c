@@ -63,37 +63,32 @@ static inline window window_of(const convolution *c, int image, int line, int co
 
 /* A whole number without sign in the order of the numbers: 0 for minus infinity, the same
  * for both zeros, and one beyond the others for all that is no number. */
-static inline __m512i key(__m512i x) {
-    const __m512i infinity = _mm512_set1_epi16(0x7c00), most = _mm512_set1_epi16((short)0xf801);
-    const __m512i turned = _mm512_set1_epi16((short)0xfc00);
-    __m512i k = _mm512_add_epi16(x, infinity);
-    k = _mm512_mask_sub_epi16(k, _mm512_movepi16_mask(x), turned, x);
-    return _mm512_min_epu16(k, most);
+static inline shorts key(shorts x) {
+    const shorts infinity = s_all(0x7c00), most = s_all(0xf801), turned = s_all(0xfc00);
+    shorts k = s_where(s_above(s_zero(), x), s_sub(turned, x), s_add(x, infinity));
+    return s_min_unsigned(k, most);
 }
 
-/* Of the first maximum of a window in each of 32 channels from one on: its place, or what
+/* Of the first maximum of a window in each of some channels from one on: its place, or what
  * the other numbers are there. */
-static inline __attribute__((always_inline)) __m512i at_first(const pooling *w,
+static inline __attribute__((always_inline)) shorts at_first(const pooling *w,
                                                               const int wants_place,
                                                               const window *in, int channel) {
     const convolution *c = w->c;
-    __mmask32 words = words_at(c->channels - channel);
+    filled_shorts words = words_at(c->channels - channel);
     size_t line = in->begin + channel, below = to_next_line(c);
-    __m512i most = _mm512_setzero_si512();
-    __m512i found = wants_place ? _mm512_set1_epi16((short)in->place)
-                                : _mm512_maskz_loadu_epi16(words, w->of + line);
+    shorts most = s_zero();
+    shorts found = wants_place ? s_all(in->place) : s_load(w->of + line, words);
     for (int row = 0; row < in->rows; row++, line += (size_t)c->width * c->channels) {
         size_t at = line;
         int place = in->place + row * c->window_width;
         for (int column = 0; column < in->columns; column++, at += c->channels) {
             __builtin_prefetch(w->x + at + below);
-            __m512i k = key(_mm512_maskz_loadu_epi16(words, w->x + at));
-            __mmask32 more = _mm512_cmpgt_epu16_mask(k, most) & words;
-            most = _mm512_max_epu16(most, k);
-            found = wants_place
-                        ? _mm512_mask_mov_epi16(found, more,
-                                                _mm512_set1_epi16((short)(place + column)))
-                        : _mm512_mask_loadu_epi16(found, more, w->of + at);
+            shorts k = key(s_load(w->x + at, words));
+            chosen_shorts more = s_above_unsigned(k, most);
+            most = s_max_unsigned(most, k);
+            found = s_where(more, wants_place ? s_all(place + column) : s_load(w->of + at, words),
+                            found);
         }
     }
     return found;
@@ -107,8 +102,7 @@ static void maxima_of_line(void *context, int task) {
     for (int x = 0; x < c->out_width; x++, to += c->channels) {
         window in = window_of(c, image, line, x);
         for (int channel = 0; channel < c->channels; channel += WORDS)
-            _mm512_mask_storeu_epi16(to + channel, words_at(c->channels - channel),
-                                     at_first(w, 0, &in, channel));
+            s_store(to + channel, words_at(c->channels - channel), at_first(w, 0, &in, channel));
     }
 }
 
@@ -128,7 +122,7 @@ static void find_places(const pooling *w, const known *k) {
         for (int x = 0; x < c->out_width; x++, to += k->width) {
             window in = window_of(c, k->image, line, x);
             for (int channel = 0; channel < c->channels; channel += WORDS)
-                _mm512_store_si512(to + channel, at_first(w, 1, &in, channel));
+                s_store_all(to + channel, at_first(w, 1, &in, channel));
         }
 }
 
@@ -156,28 +150,26 @@ static inline holders holders_of(const pooling *w, const known *k, span lines, i
 }
 
 /* The slopes of those whose first maximum is that place. */
-static inline __m512i handed(const uint16_t *places, const uint16_t *slopes, int place,
-                             __mmask32 words) {
-    __mmask32 here = _mm512_mask_cmpeq_epi16_mask(words, _mm512_load_si512(places),
-                                                  _mm512_set1_epi16((short)place));
-    return _mm512_maskz_loadu_epi16(here, slopes);
+static inline shorts handed(const uint16_t *places, const uint16_t *slopes, int place,
+                             filled_shorts words) {
+    return s_where_or_0(s_equal(s_load_all(places), s_all(place)), s_load(slopes, words));
 }
 
-static inline __m512i gathered(const holders *h, int channels, int channel, __mmask32 words) {
+static inline shorts gathered(const holders *h, int channels, int channel, filled_shorts words) {
     const uint16_t *places = h->places + channel, *slopes = h->slopes + channel;
     if (h->lines * h->columns == 1) return handed(places, slopes, h->place, words);
-    __m512 low = _mm512_setzero_ps(), high = low;
+    numbers low = n_zero(), high = low;
     for (int line = 0; line < h->lines; line++) {
         const uint16_t *of = places + line * h->below, *from = slopes + line * h->slopes_below;
         int place = h->place - line * h->place_below;
         for (int column = 0; column < h->columns; column++) {
-            __m512i slope = handed(of, from, place, words);
-            low = _mm512_add_ps(low, _mm512_cvtph_ps(_mm512_castsi512_si256(slope)));
-            high = _mm512_add_ps(high, _mm512_cvtph_ps(_mm512_extracti64x4_epi64(slope, 1)));
+            shorts slope = handed(of, from, place, words);
+            low = n_add(low, h_numbers(s_low(slope)));
+            high = n_add(high, h_numbers(s_high(slope)));
             of += h->right, from += channels, place -= h->place_right;
         }
     }
-    return _mm512_inserti64x4(_mm512_castsi256_si512(rounded(low)), rounded(high), 1);
+    return s_joined(rounded(low), rounded(high));
 }
 
 static void gather_line(const pooling *w, const known *k, int row) {
@@ -188,11 +180,11 @@ static void gather_line(const pooling *w, const known *k, int row) {
         columns = columns_with(w->c, column, columns);
         holders h = holders_of(w, k, lines, row, columns, column);
         for (int channel = 0; channel < channels; channel += WORDS) {
-            __mmask32 words = words_at(channels - channel);
+            filled_shorts words = words_at(channels - channel);
             __builtin_prefetch(h.slopes + channel + AHEAD);
             __builtin_prefetch(to + channel + AHEAD, 1);
-            __m512i sum = gathered(&h, channels, channel, words);
-            _mm512_mask_storeu_epi16(to + channel, words, sum);
+            shorts sum = gathered(&h, channels, channel, words);
+            s_store(to + channel, words, sum);
         }
     }
 }
@@ -220,19 +212,17 @@ static int is_tiled(int count, int size, int stride, int before, int length) {
 static inline void hand_out(const pooling *w, const window *in, const uint16_t *slopes,
                             int channel) {
     const convolution *c = w->c;
-    __mmask32 words = words_at(c->channels - channel);
+    filled_shorts words = words_at(c->channels - channel);
     __builtin_prefetch(slopes + channel + AHEAD);
-    __m512i first = at_first(w, 1, in, channel);
-    __m512i slope = _mm512_maskz_loadu_epi16(words, slopes + channel);
+    shorts first = at_first(w, 1, in, channel), slope = s_load(slopes + channel, words);
     size_t line = in->begin + channel, below = to_next_line(c);
     for (int row = 0; row < in->rows; row++, line += (size_t)c->width * c->channels) {
         uint16_t *to = w->to + line;
         int place = in->place + row * c->window_width;
         for (int column = 0; column < in->columns; column++, to += c->channels) {
-            __m512i here = _mm512_set1_epi16((short)(place + column));
+            shorts here = s_all((place + column));
             __builtin_prefetch(to + below, 1);
-            _mm512_mask_storeu_epi16(
-                to, words, _mm512_maskz_mov_epi16(_mm512_cmpeq_epi16_mask(first, here), slope));
+            s_store(to, words, s_where_or_0(s_equal(first, here), slope));
         }
     }
 }

@@ -20,28 +20,23 @@ static inline int64_t end_of(const rectifier *w, int task) {
 
 static void value_task(void *context, int task) {
     const rectifier *w = context;
-    const __m512i infinity = _mm512_set1_epi16(0x7c00), most = _mm512_set1_epi16((short)w->most);
-    const __m512i sign = _mm512_set1_epi16((short)0x8000);
+    const shorts infinity = s_all(0x7c00), most = s_all(w->most), magnitude = s_all(0x7fff);
     for (int64_t i = (int64_t)task * CHUNK, end = end_of(w, task); i < end; i += WORDS) {
-        __mmask32 words = words_at(end - i);
-        __m512i x = _mm512_maskz_loadu_epi16(words, w->x + i);
-        __mmask32 is_nan = _mm512_cmpgt_epi16_mask(_mm512_andnot_si512(sign, x), infinity);
-        __m512i y = _mm512_max_epi16(x, _mm512_setzero_si512());
-        y = _mm512_min_epi16(y, most);
-        _mm512_mask_storeu_epi16(w->to + i, words, _mm512_mask_mov_epi16(y, is_nan, x));
+        filled_shorts words = words_at(end - i);
+        shorts x = s_load(w->x + i, words), y = s_min(s_max(x, s_zero()), most);
+        chosen_shorts is_nan = s_above(s_and(x, magnitude), infinity);
+        s_store(w->to + i, words, s_where(is_nan, x, y));
     }
 }
 
 static void slope_task(void *context, int task) {
     const rectifier *w = context;
-    const __m512i most = _mm512_set1_epi16((short)w->most);
+    const shorts most = s_all(w->most);
     for (int64_t i = (int64_t)task * CHUNK, end = end_of(w, task); i < end; i += WORDS) {
-        __mmask32 words = words_at(end - i);
-        __m512i y = _mm512_maskz_loadu_epi16(words, w->x + i);
-        __mmask32 passes = _mm512_cmpgt_epi16_mask(y, _mm512_setzero_si512()) &
-                           _mm512_cmplt_epi16_mask(y, most);
-        __m512i slopes = _mm512_maskz_loadu_epi16(words & passes, w->slopes + i);
-        _mm512_mask_storeu_epi16(w->to + i, words, slopes);
+        filled_shorts words = words_at(end - i);
+        shorts y = s_load(w->x + i, words), slopes = s_load(w->slopes + i, words);
+        chosen_shorts passes = s_both(s_above(y, s_zero()), s_above(most, y));
+        s_store(w->to + i, words, s_where_or_0(passes, slopes));
     }
 }
 

@@ -1,6 +1,6 @@
 /* Softmax of the rows of a float16 matrix, forth and back.
  *
- * Up to sixteen rows side by side: what is found along each, its peak and its sums, ends in
+ * As many rows as lanes side by side: what is found along each, its peak and its sums, ends in
  * a lane of one register. All is float32 and is rounded to float16 once. What comes out of
  * a row depends on nothing but the row.
  */
@@ -23,31 +23,28 @@ enum {
 /* e**(x - top) for x up to top, to 2**-22; NaN of NaN, and 0 of lanes that are not filled.
  * It is 0 below e**-50, too, of which float16 would show nothing: so no number on the way
  * is subnormal, which threads treat differently. */
-static inline __m512 exponential(__m512 x, __m512 top, __mmask16 lanes) {
-    __m512 gap = _mm512_sub_ps(x, top);
-    __mmask16 counts = _mm512_mask_cmp_ps_mask(lanes, gap, _mm512_set1_ps(-50), _CMP_NLT_UQ);
+static inline numbers exponential(numbers x, numbers top, filled lanes) {
+    numbers gap = n_sub(x, top);
+    chosen counts = both(chosen_of(lanes), n_compare(gap, n_all(-50), _CMP_NLT_UQ));
     scaled_lanes y = exponential_of(gap);
-    return _mm512_maskz_scalef_ps(counts, y.x, y.power);
+    return n_where_or_0(counts, n_scale(y.x, y.power));
 }
 
-static inline __m512 combined(__m512 a, __m512 b, const int is_max) {
-    return is_max ? _mm512_max_ps(a, b) : _mm512_add_ps(a, b);
+static inline numbers combined(numbers a, numbers b, const int is_max) {
+    return is_max ? n_max(a, b) : n_add(a, b);
 }
 
-/* The largest lane or the sum of each of sixteen vectors; the vectors are lost. */
-static inline __attribute__((always_inline)) __m512 across(__m512 *v, const int is_max) {
-    for (int i = 0; i < 8; i++)
-        v[i] = combined(_mm512_unpacklo_ps(v[2 * i], v[2 * i + 1]),
-                        _mm512_unpackhi_ps(v[2 * i], v[2 * i + 1]), is_max);
-    for (int i = 0; i < 4; i++) {
-        __m512d a = _mm512_castps_pd(v[2 * i]), b = _mm512_castps_pd(v[2 * i + 1]);
-        v[i] = combined(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)),
-                        _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)), is_max);
-    }
-    for (int count = 2; count; count /= 2) /* now whole quarters of them */
+/* The largest lane or the sum of each of as many vectors; the vectors are lost. */
+static inline __attribute__((always_inline)) numbers across(numbers *v, const int is_max) {
+    for (int i = 0; i < LANES / 2; i++)
+        v[i] = combined(n_firsts(v[2 * i], v[2 * i + 1]), n_lasts(v[2 * i], v[2 * i + 1]), is_max);
+    for (int i = 0; i < LANES / 4; i++)
+        v[i] = combined(n_first_pairs(v[2 * i], v[2 * i + 1]),
+                        n_last_pairs(v[2 * i], v[2 * i + 1]), is_max);
+    for (int count = LANES / 8; count; count /= 2)
         for (int i = 0; i < count; i++)
-            v[i] = combined(_mm512_shuffle_f32x4(v[2 * i], v[2 * i + 1], 0x88),
-                            _mm512_shuffle_f32x4(v[2 * i], v[2 * i + 1], 0xdd), is_max);
+            v[i] = combined(n_even_blocks(v[2 * i], v[2 * i + 1]),
+                            n_odd_blocks(v[2 * i], v[2 * i + 1]), is_max);
     return v[0];
 }
 
@@ -55,67 +52,66 @@ typedef struct {
     const uint16_t *x, *slopes; /* no slopes forth */
     uint16_t *to;
     int columns;
-    __m512 *kept; /* exponentials; NULL of a long row, which computes them again */
+    numbers *kept; /* exponentials; NULL of a long row, which computes them again */
 } row;
 
 /* Of a row in lanes: the largest number, and the slope that belongs to it. NaN is not
  * noticed here: the sums will. */
 typedef struct {
-    __m512 top, slope;
+    numbers top, slope;
 } peak;
 
 static inline __attribute__((always_inline)) peak peak_of(row r, const int is_back) {
-    peak of = {_mm512_set1_ps(-INFINITY), _mm512_set1_ps(-INFINITY)};
+    peak of = {n_all(-INFINITY), n_all(-INFINITY)};
     for (int i = 0; i < r.columns; i += LANES) {
-        __mmask16 lanes = lanes_at(r.columns, i);
-        __m512 x = loaded(r.x + i, lanes);
+        filled lanes = lanes_at(r.columns, i);
+        numbers x = loaded(r.x + i, lanes);
         if (is_back) {
-            __mmask16 is_more = _mm512_mask_cmp_ps_mask(lanes, x, of.top, _CMP_GT_OQ);
-            of.slope = _mm512_mask_mov_ps(of.slope, is_more, loaded(r.slopes + i, lanes));
+            chosen is_more = both(chosen_of(lanes), n_compare(x, of.top, _CMP_GT_OQ));
+            of.slope = n_where(is_more, loaded(r.slopes + i, lanes), of.slope);
         }
-        of.top = _mm512_mask_max_ps(of.top, lanes, x, of.top);
+        of.top = n_where(chosen_of(lanes), n_max(x, of.top), of.top);
     }
     return of;
 }
 
 /* The sum of a block of a row, added to those before it. */
-static inline void move(pair *to, __m512 *sum) {
+static inline void move(pair *to, numbers *sum) {
     pair wide = widened(*sum);
-    to->low = _mm512_add_pd(to->low, wide.low), to->high = _mm512_add_pd(to->high, wide.high);
-    *sum = _mm512_setzero_ps();
+    to->low = d_add(to->low, wide.low), to->high = d_add(to->high, wide.high);
+    *sum = n_zero();
 }
 
-static inline __m512 narrow(pair of) {
-    __m512 low = _mm512_castps256_ps512(_mm512_cvtpd_ps(of.low));
-    return _mm512_insertf32x8(low, _mm512_cvtpd_ps(of.high), 1);
+static inline numbers narrow(pair of) {
+    return d_numbers(of.low, of.high);
 }
 
 /* Of a row in lanes: sums of its exponentials, and of those times what the slopes differ
  * by from the peak's. */
 typedef struct {
-    __m512 all, along;
+    numbers all, along;
 } row_sum;
 
-static inline __attribute__((always_inline)) row_sum sum_of(row r, __m512 top, __m512 slope,
+static inline __attribute__((always_inline)) row_sum sum_of(row r, numbers top, numbers slope,
                                                             const int is_back) {
-    row_sum sum = {_mm512_setzero_ps(), _mm512_setzero_ps()};
-    pair all = {_mm512_setzero_pd(), _mm512_setzero_pd()}, along = all;
+    row_sum sum = {n_zero(), n_zero()};
+    pair all = {d_zero(), d_zero()}, along = all;
     for (int i = 0; i < r.columns; i += LANES) {
-        __mmask16 lanes = lanes_at(r.columns, i);
-        __m512 y = exponential(loaded(r.x + i, lanes), top, lanes);
+        filled lanes = lanes_at(r.columns, i);
+        numbers y = exponential(loaded(r.x + i, lanes), top, lanes);
         if (r.kept) *r.kept++ = y;
-        sum.all = _mm512_add_ps(sum.all, y);
+        sum.all = n_add(sum.all, y);
         if (is_back) {
-            __m512 gap = _mm512_sub_ps(loaded(r.slopes + i, lanes), slope);
-            sum.along = _mm512_fmadd_ps(y, gap, sum.along);
+            numbers gap = n_sub(loaded(r.slopes + i, lanes), slope);
+            sum.along = n_fma(y, gap, sum.along);
         }
         if (i % BLOCK == BLOCK - LANES) {
             move(&all, &sum.all);
             if (is_back) move(&along, &sum.along);
         }
     }
-    sum.all = _mm512_add_ps(narrow(all), sum.all);
-    if (is_back) sum.along = _mm512_add_ps(narrow(along), sum.along);
+    sum.all = n_add(narrow(all), sum.all);
+    if (is_back) sum.along = n_add(narrow(along), sum.along);
     return sum;
 }
 
@@ -130,15 +126,15 @@ typedef struct {
  * without the cancellation where one p is nearly 1. */
 static inline __attribute__((always_inline)) void write_row(row r, const findings *of, int lane,
                                                             const int is_back) {
-    const __m512 top = _mm512_set1_ps(of->top[lane]), share = _mm512_set1_ps(of->share[lane]);
+    const numbers top = n_all(of->top[lane]), share = n_all(of->share[lane]);
     for (int i = 0; i < r.columns; i += LANES) {
-        __mmask16 lanes = lanes_at(r.columns, i);
-        __m512 y = r.kept ? *r.kept++ : exponential(loaded(r.x + i, lanes), top, lanes);
-        y = _mm512_mul_ps(y, share);
+        filled lanes = lanes_at(r.columns, i);
+        numbers y = r.kept ? *r.kept++ : exponential(loaded(r.x + i, lanes), top, lanes);
+        y = n_mul(y, share);
         if (is_back) {
-            __m512 slope = loaded(r.slopes + i, lanes);
-            slope = _mm512_sub_ps(slope, _mm512_set1_ps(of->slope[lane]));
-            y = _mm512_mul_ps(y, _mm512_sub_ps(slope, _mm512_set1_ps(of->mean[lane])));
+            numbers slope = loaded(r.slopes + i, lanes);
+            slope = n_sub(slope, n_all(of->slope[lane]));
+            y = n_mul(y, n_sub(slope, n_all(of->mean[lane])));
         }
         put(r.to + i, lanes, y);
     }
@@ -146,39 +142,39 @@ static inline __attribute__((always_inline)) void write_row(row r, const finding
 
 static inline __attribute__((always_inline)) void find_peaks(const row *rows, int count,
                                                              findings *of, const int is_back) {
-    const __m512 lowest = _mm512_set1_ps(-INFINITY);
-    __m512 tops[LANES], slopes[LANES], used[LANES];
+    const numbers lowest = n_all(-INFINITY);
+    numbers tops[LANES], slopes[LANES], used[LANES];
     for (int i = 0; i < LANES; i++) used[i] = slopes[i] = lowest;
     for (int i = 0; i < count; i++) {
         peak found = peak_of(rows[i], is_back);
         tops[i] = used[i] = found.top, slopes[i] = found.slope;
     }
-    __m512 top = across(used, 1);
-    __mmask16 is_peak = _mm512_cmp_ps_mask(top, lowest, _CMP_NEQ_UQ);
-    _mm512_storeu_ps(of->top, _mm512_maskz_mov_ps(is_peak, top));
+    numbers top = across(used, 1);
+    chosen is_peak = n_compare(top, lowest, _CMP_NEQ_UQ);
+    n_store(of->top, n_where_or_0(is_peak, top));
     if (!is_back) return;
     for (int i = 0; i < count; i++) {
-        __mmask16 is_top = _mm512_cmp_ps_mask(tops[i], _mm512_set1_ps(of->top[i]), _CMP_EQ_OQ);
-        slopes[i] = _mm512_mask_mov_ps(lowest, is_top, slopes[i]);
+        chosen is_top = n_compare(tops[i], n_all(of->top[i]), _CMP_EQ_OQ);
+        slopes[i] = n_where(is_top, slopes[i], lowest);
     }
-    _mm512_storeu_ps(of->slope, _mm512_maskz_mov_ps(is_peak, across(slopes, 1)));
+    n_store(of->slope, n_where_or_0(is_peak, across(slopes, 1)));
 }
 
 static inline __attribute__((always_inline)) void find_sums(const row *rows, int count,
                                                             findings *of, const int is_back) {
-    __m512 all[LANES], along[LANES];
-    for (int i = 0; i < LANES; i++) all[i] = along[i] = _mm512_setzero_ps();
+    numbers all[LANES], along[LANES];
+    for (int i = 0; i < LANES; i++) all[i] = along[i] = n_zero();
     for (int i = 0; i < count; i++) {
-        const __m512 top = _mm512_set1_ps(of->top[i]), slope = _mm512_set1_ps(of->slope[i]);
+        const numbers top = n_all(of->top[i]), slope = n_all(of->slope[i]);
         row_sum sum = sum_of(rows[i], top, slope, is_back);
         all[i] = sum.all, along[i] = sum.along;
     }
-    const __m512 one = _mm512_set1_ps(1);
-    __m512 sum = across(all, 0);
-    __mmask16 is_none = _mm512_cmp_ps_mask(sum, _mm512_setzero_ps(), _CMP_EQ_OQ);
-    sum = _mm512_mask_mov_ps(sum, is_none, one); /* all of them are 0, and stay it */
-    _mm512_storeu_ps(of->share, _mm512_div_ps(one, sum));
-    if (is_back) _mm512_storeu_ps(of->mean, _mm512_div_ps(across(along, 0), sum));
+    const numbers one = n_all(1);
+    numbers sum = across(all, 0);
+    /* Where the sum is 0 all of them are, and stay it. */
+    sum = n_where(n_compare(sum, n_zero(), _CMP_EQ_OQ), one, sum);
+    n_store(of->share, n_div(one, sum));
+    if (is_back) n_store(of->mean, n_div(across(along, 0), sum));
 }
 
 typedef struct {
@@ -191,7 +187,7 @@ typedef struct {
 static inline __attribute__((always_inline)) void write_rows(const row_work *w, int64_t first,
                                                              int count, const int is_back) {
     row rows[LANES];
-    __m512 kept[LANES * VECTORS];
+    numbers kept[LANES * VECTORS];
     findings of = {.slope = {0}};
     for (int i = 0; i < count; i++) {
         int64_t at = (first + i) * w->m->channels;

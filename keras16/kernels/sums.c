@@ -24,20 +24,20 @@ static inline __attribute__((always_inline)) void rows_of(const sweep *s, const 
                                                           int64_t first, int64_t last,
                                                           int column, float *to) {
     const int side = SIDE / vectors;
-    __m512 sum[SIDE];
-    __mmask16 lanes[SIDE];
+    numbers sum[SIDE];
+    filled lanes[SIDE];
     for (int v = 0; v < vectors; v++) lanes[v] = lanes_at(s->m->channels, column + v * LANES);
-    for (int i = 0; i < SIDE; i++) sum[i] = _mm512_setzero_ps();
+    for (int i = 0; i < SIDE; i++) sum[i] = n_zero();
     for (int64_t row = first; row < last; row += side)
         for (int r = 0; r < side && row + r < last; r++)
             for (int v = 0; v < vectors; v++) {
                 size_t at = (size_t)(row + r) * s->m->channels + column + v * LANES;
                 int i = r * vectors + v;
-                sum[i] = _mm512_add_ps(sum[i], loaded(s->m->x + at, lanes[v]));
+                sum[i] = n_add(sum[i], loaded(s->m->x + at, lanes[v]));
             }
     for (int v = 0; v < vectors; v++) {
-        for (int r = 1; r < side; r++) sum[v] = _mm512_add_ps(sum[v], sum[r * vectors + v]);
-        _mm512_storeu_ps(to + v * LANES, sum[v]);
+        for (int r = 1; r < side; r++) sum[v] = n_add(sum[v], sum[r * vectors + v]);
+        n_store(to + v * LANES, sum[v]);
     }
 }
 
@@ -96,9 +96,8 @@ enum {
 };
 
 /* A whole number in the order of the numbers, NaN beyond the infinities; and back. */
-static inline __m256i key(__m256i x) {
-    return _mm256_xor_si256(
-        x, _mm256_and_si256(_mm256_srai_epi16(x, 15), _mm256_set1_epi16(0x7fff)));
+static inline integers key(integers x) {
+    return i_xor(x, i_and(i_shifted_signed(x, 15), i_all(0x7fff)));
 }
 
 typedef struct {
@@ -110,12 +109,12 @@ typedef struct {
 /* The sum of up to so many numbers that float32 loses nothing which float16 would show. */
 static double sum_of_part(const uint16_t *x, int length) {
     if (length > LONGEST_PART) length = LONGEST_PART;
-    __m512 sum[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+    numbers sum[2] = {n_zero(), n_zero()};
     int i = 0, side = 0;
     for (; i + LANES <= length; i += LANES, side ^= 1)
-        sum[side] = _mm512_add_ps(sum[side], loaded(x + i, 0xffff));
-    sum[side] = _mm512_add_ps(sum[side], loaded(x + i, lanes_at(length, i)));
-    return _mm512_reduce_add_ps(_mm512_add_ps(sum[0], sum[1]));
+        sum[side] = n_add(sum[side], loaded(x + i, ALL));
+    sum[side] = n_add(sum[side], loaded(x + i, lanes_at(length, i)));
+    return n_sum(n_add(sum[0], sum[1]));
 }
 
 static void rows_task(void *context, int task) {
@@ -142,15 +141,15 @@ static void extremes_task(void *context, int task) {
     if (end > w->m->rows) end = w->m->rows;
     for (int64_t row = (int64_t)task * ROWS; row < end; row++) {
         const uint16_t *x = w->m->x + row * w->m->channels;
-        __m256i most = _mm256_set1_epi16(INT16_MIN), least = _mm256_set1_epi16(INT16_MAX);
+        integers most = i_all(INT16_MIN), least = i_all(INT16_MAX);
         for (int i = 0; i < w->m->channels; i += LANES) {
-            __mmask16 lanes = lanes_at(w->m->channels, i);
-            __m256i k = key(_mm256_maskz_loadu_epi16(lanes, x + i));
-            most = _mm256_mask_max_epi16(most, lanes, most, k);
-            least = _mm256_mask_min_epi16(least, lanes, least, k);
+            filled lanes = lanes_at(w->m->channels, i);
+            integers k = key(h_integers(h_load(x + i, lanes)));
+            most = i_where(chosen_of(lanes), i_max(most, k), most);
+            least = i_where(chosen_of(lanes), i_min(least, k), least);
         }
-        int high = _mm512_reduce_max_epi32(_mm512_cvtepi16_epi32(most));
-        int low = _mm512_reduce_min_epi32(_mm512_cvtepi16_epi32(least));
+        int high = i_highest(most);
+        int low = i_lowest(least);
         w->highest[row] = (uint16_t)(high ^ (high < 0 ? 0x7fff : 0));
         w->lowest[row] = (uint16_t)(low ^ (low < 0 ? 0x7fff : 0));
     }

@@ -525,7 +525,7 @@ static inline void put_across(const column *c, int offset, __mmask16 lanes, bflo
             __m512 number = number_of(at ? at + offset : NULL, lanes);
             words[i] = paired(low_part(number), high_part(number));
         }
-        transpose(words);
+        transpose((numbers *)words);
         for (int i = 0; i < LANES; i++) {
             __m256i *high = (__m256i *)(to + i * PARTS + first);
             _mm256_store_si256(high, narrow(words[i]));

@@ -24,11 +24,11 @@ enum {
     LEAST_POWER = -126, /* whose inverse is a float32 */
 };
 
-/* Sixteen elements of a variable. */
+/* Elements of a variable, one a lane. */
 typedef struct {
     int64_t at;
-    __mmask16 lanes;
-    __m512 gradient, weight;
+    filled lanes;
+    numbers gradient, weight;
 } part;
 
 /* A step of whatever kind, of a variable. */
@@ -50,69 +50,59 @@ static int64_t end_of(const update *u, int task) {
 }
 
 static inline part part_at(const update *u, int64_t at, int64_t end) {
-    __mmask16 lanes = lanes_at((int)(end - at), 0);
+    filled lanes = lanes_at((int)(end - at), 0);
     return (part){at, lanes, loaded(u->gradient + at, lanes), loaded(u->weight + at, lanes)};
 }
 
-/* Random words of sixteen elements. */
-static inline __m512i drawn(const update *u, const part *of, int32_t key, int32_t step) {
-    __m512i words = mixed(indices(u->first + of->at, (uint32_t)key));
-    return _mm512_add_epi32(words, _mm512_set1_epi32((int)((uint32_t)step * GOLDEN)));
+/* Random words of these elements. */
+static inline integers drawn(const update *u, const part *of, int32_t key, int32_t step) {
+    integers words = mixed(indices(u->first + of->at, (uint32_t)key));
+    return i_add(words, i_all((int)((uint32_t)step * GOLDEN)));
 }
 
 /* One of the two float16 beside a number, by a chance that makes it right on average: what
  * is left of the number and a random share of a last place, cut off to whole ones. */
-static inline __m512 by_chance(__m512 x, __m512i random) {
-    enum { ZERO = _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC };
-    __m512 size = _mm512_abs_ps(x);
+static inline numbers by_chance(numbers x, integers random) {
+    numbers size = n_abs(x);
     /* The power of two below it; all subnormal numbers have the same last place, and none
      * has a greater one than the first that are infinite. */
-    __m512i power = _mm512_and_si512(_mm512_castps_si512(size), _mm512_set1_epi32(0x7f800000));
-    power = _mm512_max_epi32(power, _mm512_set1_epi32(SMALLEST << EXPONENT));
-    power = _mm512_min_epi32(power, _mm512_set1_epi32(INFINITE << EXPONENT));
-    __m512 place = _mm512_castsi512_ps(
-        _mm512_sub_epi32(power, _mm512_set1_epi32(MANTISSA << EXPONENT)));
-    /* Times its place, a float32 holds no fractions. */
-    __m512 whole = _mm512_castsi512_ps(
-        _mm512_add_epi32(power, _mm512_set1_epi32((EXPONENT - MANTISSA) << EXPONENT)));
-    __m512 share = _mm512_mul_ps(_mm512_cvt_roundepu32_ps(random, ZERO), _mm512_set1_ps(0x1p-32f));
-    __m512 sum = _mm512_fmadd_round_ps(share, place, size, ZERO);
-    sum = _mm512_sub_ps(_mm512_add_round_ps(sum, whole, ZERO), whole);
-    __mmask16 is_beyond = _mm512_cmp_ps_mask(sum, _mm512_set1_ps(65536), _CMP_GE_OQ);
-    sum = _mm512_mask_mov_ps(sum, is_beyond, _mm512_set1_ps(INFINITY));
-    return _mm512_or_ps(sum, _mm512_and_ps(x, _mm512_set1_ps(-0.0f)));
+    integers power = i_and(n_integers(size), i_all(0x7f800000));
+    power = i_max(power, i_all(SMALLEST << EXPONENT));
+    power = i_min(power, i_all(INFINITE << EXPONENT));
+    numbers place = i_numbers(i_sub(power, i_all(MANTISSA << EXPONENT)));
+    numbers sum = n_cut(size, n_share(random), place);
+    sum = n_where(n_compare(sum, n_all(65536), _CMP_GE_OQ), n_all(INFINITY), sum);
+    return n_with_sign(sum, x);
 }
 
 /* What a slot shall hold, as it is rounded. */
-static inline __m512 keep(uint16_t *slot, const part *of, __m512 x, __m512i random) {
+static inline numbers keep(uint16_t *slot, const part *of, numbers x, integers random) {
     x = by_chance(x, random);
     put(slot + of->at, of->lanes, x);
     return x;
 }
 
 /* An infinite step leaves no number, as without kernels. */
-static inline void move_weight(const update *u, const part *of, __m512 step, __m512 decay) {
-    step = _mm512_fmadd_ps(decay, of->weight, step);
-    step = _mm512_add_ps(step, _mm512_sub_ps(step, step));
-    put(u->moved_weight + of->at, of->lanes, _mm512_sub_ps(of->weight, step));
+static inline void move_weight(const update *u, const part *of, numbers step, numbers decay) {
+    step = n_fma(decay, of->weight, step);
+    step = n_add(step, n_sub(step, step));
+    put(u->moved_weight + of->at, of->lanes, n_sub(of->weight, step));
 }
 
 /* A quotient; 0 where the divisor is. */
-static inline __m512 over(__m512 x, __m512 by) {
-    __mmask16 is_some = _mm512_cmp_ps_mask(by, _mm512_setzero_ps(), _CMP_NEQ_UQ);
-    return _mm512_maskz_div_ps(is_some, x, by);
+static inline numbers over(numbers x, numbers by) {
+    return n_where_or_0(n_compare(by, n_zero(), _CMP_NEQ_UQ), n_div(x, by));
 }
 
 /* The root of a mean square that moves by a share towards that of x: the old root and more,
  * since the new one alone would round away what it moves by. */
-static inline __m512 moved_root(__m512 root, __m512 x, __m512 share) {
-    __m512 size = _mm512_abs_ps(x);
-    __m512 more = _mm512_mul_ps(
-        share, _mm512_mul_ps(_mm512_sub_ps(size, root), _mm512_add_ps(size, root)));
-    __m512 square = _mm512_fmadd_ps(root, root, more);
-    __m512 moved = _mm512_sqrt_ps(_mm512_max_ps(_mm512_setzero_ps(), square));
-    root = _mm512_add_ps(root, over(more, _mm512_add_ps(moved, root)));
-    return _mm512_max_ps(_mm512_setzero_ps(), root);
+static inline numbers moved_root(numbers root, numbers x, numbers share) {
+    numbers size = n_abs(x);
+    numbers more = n_mul(share, n_mul(n_sub(size, root), n_add(size, root)));
+    numbers square = n_fma(root, root, more);
+    numbers moved = n_sqrt(n_max(n_zero(), square));
+    root = n_add(root, over(more, n_add(moved, root)));
+    return n_max(n_zero(), root);
 }
 
 /* ---- Adam ------------------------------------------------------------------------- */
@@ -121,18 +111,18 @@ static void adam_task(void *context, int task) {
     const work *w = context;
     const adam_step *s = w->step;
     const update *u = w->u;
-    __m512 share_1 = _mm512_set1_ps(s->share_1), share_2 = _mm512_set1_ps(s->share_2);
-    __m512 rate = _mm512_set1_ps(s->rate), floor = _mm512_set1_ps(s->floor);
-    __m512 decay = _mm512_set1_ps(s->rate * s->decay);
+    numbers share_1 = n_all(s->share_1), share_2 = n_all(s->share_2);
+    numbers rate = n_all(s->rate), floor = n_all(s->floor);
+    numbers decay = n_all(s->rate * s->decay);
     int64_t end = end_of(u, task);
     for (int64_t i = (int64_t)task * CHUNK; i < end; i += LANES) {
         part of = part_at(u, i, end);
-        __m512 mean = loaded(u->slots[0] + i, of.lanes), root = loaded(u->slots[1] + i, of.lanes);
-        mean = _mm512_fmadd_ps(share_1, _mm512_sub_ps(of.gradient, mean), mean);
+        numbers mean = loaded(u->slots[0] + i, of.lanes), root = loaded(u->slots[1] + i, of.lanes);
+        mean = n_fma(share_1, n_sub(of.gradient, mean), mean);
         mean = keep(u->moved_slots[0], &of, mean, drawn(u, &of, s->key_of_mean, s->step));
         root = moved_root(root, of.gradient, share_2);
         root = keep(u->moved_slots[1], &of, root, drawn(u, &of, s->key_of_root, s->step));
-        move_weight(u, &of, _mm512_mul_ps(rate, over(mean, _mm512_add_ps(root, floor))), decay);
+        move_weight(u, &of, n_mul(rate, over(mean, n_add(root, floor))), decay);
     }
 }
 
@@ -146,15 +136,15 @@ static void rmsprop_task(void *context, int task) {
     const work *w = context;
     const rmsprop_step *s = w->step;
     const update *u = w->u;
-    __m512 share = _mm512_set1_ps(s->share), epsilon = _mm512_set1_ps(s->epsilon);
-    __m512 rate = _mm512_set1_ps(s->rate), decay = _mm512_set1_ps(s->rate * s->decay);
+    numbers share = n_all(s->share), epsilon = n_all(s->epsilon);
+    numbers rate = n_all(s->rate), decay = n_all(s->rate * s->decay);
     int64_t end = end_of(u, task);
     for (int64_t i = (int64_t)task * CHUNK; i < end; i += LANES) {
         part of = part_at(u, i, end);
-        __m512 root = moved_root(loaded(u->slots[0] + i, of.lanes), of.gradient, share);
+        numbers root = moved_root(loaded(u->slots[0] + i, of.lanes), of.gradient, share);
         root = keep(u->moved_slots[0], &of, root, drawn(u, &of, s->key_of_root, s->step));
-        __m512 below = _mm512_sqrt_ps(_mm512_fmadd_ps(root, root, epsilon));
-        move_weight(u, &of, _mm512_mul_ps(rate, over(of.gradient, below)), decay);
+        numbers below = n_sqrt(n_fma(root, root, epsilon));
+        move_weight(u, &of, n_mul(rate, over(of.gradient, below)), decay);
     }
 }
 
@@ -170,49 +160,50 @@ static float power_of_two(int exponent) { return ldexpf(1, exponent); }
 static void descent_task(void *context, int task) {
     const work *w = context;
     const sgd_step *s = w->step;
-    __m512 rate = _mm512_set1_ps(s->rate), decay = _mm512_set1_ps(s->rate * s->decay);
+    numbers rate = n_all(s->rate), decay = n_all(s->rate * s->decay);
     int64_t end = end_of(w->u, task);
     for (int64_t i = (int64_t)task * CHUNK; i < end; i += LANES) {
         part of = part_at(w->u, i, end);
-        move_weight(w->u, &of, _mm512_mul_ps(rate, of.gradient), decay);
+        move_weight(w->u, &of, n_mul(rate, of.gradient), decay);
     }
 }
 
 /* The velocity after a step. */
-static inline __m512 moved_velocity(const work *w, const part *of, __m512 momentum, __m512 rate) {
-    __m512 velocity = loaded(w->u->slots[0] + of->at, of->lanes);
-    return _mm512_fmadd_ps(momentum, velocity, _mm512_mul_ps(rate, of->gradient));
+static inline numbers moved_velocity(const work *w, const part *of, numbers momentum,
+                                     numbers rate) {
+    numbers velocity = loaded(w->u->slots[0] + of->at, of->lanes);
+    return n_fma(momentum, velocity, n_mul(rate, of->gradient));
 }
 
 /* The largest velocity of a task; what is no number does not count. */
 static void highest_task(void *context, int task) {
     const work *w = context;
     const sgd_step *s = w->step;
-    __m512 momentum = _mm512_set1_ps(s->momentum * power_of_two(w->u->power));
-    __m512 rate = _mm512_set1_ps(s->rate), highest = _mm512_setzero_ps();
+    numbers momentum = n_all(s->momentum * power_of_two(w->u->power));
+    numbers rate = n_all(s->rate), highest = n_zero();
     int64_t end = end_of(w->u, task);
     for (int64_t i = (int64_t)task * CHUNK; i < end; i += LANES) {
         part of = part_at(w->u, i, end);
-        highest = _mm512_max_ps(_mm512_abs_ps(moved_velocity(w, &of, momentum, rate)), highest);
+        highest = n_max(n_abs(moved_velocity(w, &of, momentum, rate)), highest);
     }
-    w->highest[task] = _mm512_reduce_max_ps(highest);
+    w->highest[task] = n_highest(highest);
 }
 
 static void momentum_task(void *context, int task) {
     const work *w = context;
     const sgd_step *s = w->step;
-    __m512 momentum = _mm512_set1_ps(s->momentum * power_of_two(w->u->power));
-    __m512 again = _mm512_set1_ps(s->momentum);
-    __m512 scale = _mm512_set1_ps(power_of_two(-*w->u->moved_power));
-    __m512 rate = _mm512_set1_ps(s->rate), decay = _mm512_set1_ps(s->rate * s->decay);
+    numbers momentum = n_all(s->momentum * power_of_two(w->u->power));
+    numbers again = n_all(s->momentum);
+    numbers scale = n_all(power_of_two(-*w->u->moved_power));
+    numbers rate = n_all(s->rate), decay = n_all(s->rate * s->decay);
     int64_t end = end_of(w->u, task);
     for (int64_t i = (int64_t)task * CHUNK; i < end; i += LANES) {
         part of = part_at(w->u, i, end);
-        __m512 velocity = moved_velocity(w, &of, momentum, rate), step = velocity;
-        keep(w->u->moved_slots[0], &of, _mm512_mul_ps(velocity, scale),
+        numbers velocity = moved_velocity(w, &of, momentum, rate), step = velocity;
+        keep(w->u->moved_slots[0], &of, n_mul(velocity, scale),
              drawn(w->u, &of, s->key, s->step));
         if (s->is_nesterov)
-            step = _mm512_fmadd_ps(again, velocity, _mm512_mul_ps(rate, of.gradient));
+            step = n_fma(again, velocity, n_mul(rate, of.gradient));
         move_weight(w->u, &of, step, decay);
     }
 }

@@ -5,7 +5,7 @@
  * is rounded to float16 once. Lanes of a vector are channels: of the results for values
  * and gradients of inputs, of the inputs for gradients of kernels.
  *
- * In that memory all pixels of 16 channels lie side by side, a line's apart by the
+ * In that memory all pixels of a vector's channels lie side by side, a line's apart by the
  * stride, so that neighbours in a line of results read neighbours: whatever the stride,
  * the inner loop has constant distances. A gradient's stride leaves holes between what
  * it reads; results are gone through in as many classes, each of which sees some taps of
@@ -28,10 +28,14 @@ enum {
     ENOUGH_TASKS = 8,           /* before work is no longer cut for it */
     SMALLEST_UNIT = 32,         /* pixels, likewise */
     SQUARE = LANES * LANES,
-    MOST_PIXELS = 16,       /* of one vector of results, computed side by side */
-    MOST_OF_TWO = 12,       /* of two of them */
-    MOST_OF_FOUR = 6,
-    ROWS = 3, SLOPES = 8,   /* likewise, of the gradient of a kernel: vectors and lanes */
+    /* Of one vector of results, as many as there are registers for, computed side by side;
+     * of two of them, and of four. */
+    MOST_PIXELS = REGISTERS == 32 ? 16 : 12,
+    MOST_OF_TWO = REGISTERS == 32 ? 12 : 6,
+    MOST_OF_FOUR = REGISTERS == 32 ? 6 : 2,
+    UNROLLED_PIXELS = 16,
+    /* Likewise, of the gradient of a kernel: vectors and lanes. */
+    ROWS = 3, SLOPES = REGISTERS / 4,
     PARTIAL_BYTES = 4 << 20,/* of all partial sums of a kernel's gradient */
     PARTIALS = 16,
     /* Picoseconds of a vector of products, and of one that is laid out. */
@@ -137,7 +141,7 @@ static unit unit_at(const plan *p, int64_t number) {
 
 /* Every so manyth pixel of a line from a column on, which may lie before it, with zeros
  * around the line. */
-static void lay_phase(const plan *p, const half *line, int column, __mmask16 lanes, float *to) {
+static void lay_phase(const plan *p, const half *line, int column, filled lanes, float *to) {
     int step = p->phases, count = p->columns;
     int from = at_most(count, parts_of(at_least(-column, 0), step));
     int until = at_least(from, at_most(count, parts_of(at_least(p->x.given - column, 0), step)));
@@ -145,16 +149,16 @@ static void lay_phase(const plan *p, const half *line, int column, __mmask16 lan
     memset(to + until * LANES, 0, sizeof(float) * LANES * (count - until));
     const half *x = line + (ptrdiff_t)(column + from * step) * p->channels;
     for (int i = from; i < until; i++, x += (ptrdiff_t)step * p->channels)
-        _mm512_storeu_ps(to + i * LANES, loaded(x, lanes));
+        n_store(to + i * LANES, loaded(x, lanes));
 }
 
-/* What a unit reads of some blocks of channels: [image, block, line, phase, column, 16]. */
+/* What a unit reads of some blocks of channels: [image, block, line, phase, column, lane]. */
 static void lay_out(const plan *p, unit u, const half *x, int first_block, int count, float *to) {
     int top = p->y.nearest + u.line * p->y.stride, left = p->x.nearest + u.column * p->x.stride;
     for (int image = 0; image < u.images; image++)
         for (int b = 0; b < count; b++) {
             int first = (first_block + b) * LANES;
-            __mmask16 lanes = lanes_at(p->channels, first);
+            filled lanes = lanes_at(p->channels, first);
             for (int line = 0; line < p->lines; line++, to += p->phases * p->columns * LANES) {
                 int y = top + line;
                 if (y < 0 || y >= p->y.given) continue; /* never read */
@@ -183,12 +187,12 @@ static void pack_some(const packing *k, int block, int first, int count, float *
     for (int b = first; b < first + count; b++)
         for (int tap = 0; tap < k->taps; tap++, to += SQUARE) {
             size_t from = (size_t)(k->turned ? k->taps - 1 - tap : tap) * k->inputs * k->outputs;
-            __m512 rows[LANES];
+            numbers rows[LANES];
             read_square(k->kernel + from + (size_t)b * LANES * k->of_input +
                             (size_t)block * LANES * k->of_output,
                         k->of_input, k->of_output, at_most(LANES, k->inputs - b * LANES),
                         outputs, rows);
-            for (int i = 0; i < LANES; i++) _mm512_storeu_ps(to + i * LANES, rows[i]);
+            for (int i = 0; i < LANES; i++) n_store(to + i * LANES, rows[i]);
         }
 }
 
@@ -217,29 +221,28 @@ typedef struct {
     int out_channels;
 } pixels;
 
-#define UNROLLED _Pragma("GCC unroll 16")
+#define UNROLLED _Pragma("GCC unroll 16") /* UNROLLED_PIXELS */
 
 static inline __attribute__((always_inline)) void add_products(const pixels *of, const float *x,
                                                                const float *kernel, int count,
                                                                int vectors) {
-    __m512 sums[MOST_PIXELS][4];
+    numbers sums[UNROLLED_PIXELS][4];
     UNROLLED for (int i = 0; i < count; i++)
         UNROLLED for (int v = 0; v < vectors; v++)
-            sums[i][v] = of->adds ? _mm512_loadu_ps(of->sums + (i * vectors + v) * LANES)
-                                  : _mm512_setzero_ps();
+            sums[i][v] = of->adds ? n_load(of->sums + (i * vectors + v) * LANES) : n_zero();
     for (int b = 0; b < of->blocks; b++) {
         int channels = b == of->blocks - 1 ? of->channels : LANES;
         for (int t = 0; t < of->count; t++) {
             const float *read = x + b * of->of_block + of->taps[t].read;
             const float *by = kernel + b * of->of_kernel + of->taps[t].kernel;
             for (int c = 0; c < channels; c++, by += LANES) {
-                __m512 factors[4];
+                numbers factors[4];
                 UNROLLED for (int v = 0; v < vectors; v++)
-                    factors[v] = _mm512_loadu_ps(by + v * of->of_vector);
+                    factors[v] = n_load(by + v * of->of_vector);
                 UNROLLED for (int i = 0; i < count; i++) {
-                    __m512 number = _mm512_set1_ps(read[i * LANES + c]);
+                    numbers number = n_all(read[i * LANES + c]);
                     UNROLLED for (int v = 0; v < vectors; v++)
-                        sums[i][v] = _mm512_fmadd_ps(number, factors[v], sums[i][v]);
+                        sums[i][v] = n_fma(number, factors[v], sums[i][v]);
                 }
             }
         }
@@ -250,7 +253,7 @@ static inline __attribute__((always_inline)) void add_products(const pixels *of,
                 put(of->y + i * of->of_pixel + v * LANES, lanes_at(of->out_channels, v * LANES),
                     sums[i][v]);
             else
-                _mm512_storeu_ps(of->sums + (i * vectors + v) * LANES, sums[i][v]);
+                n_store(of->sums + (i * vectors + v) * LANES, sums[i][v]);
         }
 }
 
@@ -487,22 +490,22 @@ typedef struct {
     const plan *p;
     const half *inputs, *slopes;
     int partials, parts_of_channels; /* tasks: partial sums by ranges of channels */
-    float *sums; /* [partials, input block, output block, taps, 16 results, 16 inputs] */
+    float *sums; /* [partials, input block, output block, taps, results, inputs] */
     half *kernel;
 } kernel_work;
 
-/* The slopes of a unit, [block of channels, image, line, column, 16]. */
+/* The slopes of a unit, [block of channels, image, line, column, lane]. */
 static void lay_slopes(const kernel_work *w, unit u, float *to) {
     const plan *p = w->p;
     for (int o = 0; o < blocks(p->out_channels); o++) {
-        __mmask16 lanes = lanes_at(p->out_channels, o * LANES);
+        filled lanes = lanes_at(p->out_channels, o * LANES);
         for (int image = 0; image < u.images; image++)
             for (int line = 0; line < u.lines; line++) {
                 size_t at = (size_t)(u.image + image) * p->y.out + u.line + line;
                 const half *from = w->slopes +
                                    (at * p->x.out + u.column) * p->out_channels + o * LANES;
                 for (int j = 0; j < u.columns; j++, from += p->out_channels, to += LANES)
-                    _mm512_storeu_ps(to, loaded(from, lanes));
+                    n_store(to, loaded(from, lanes));
             }
     }
 }
@@ -524,29 +527,28 @@ typedef struct {
 static inline __attribute__((always_inline)) void add_slopes(const lines *l, const float *x,
                                                              const float *slopes,
                                                              const rows *of, int count) {
-    __m512 sums[ROWS][SLOPES];
+    numbers sums[ROWS][SLOPES];
     UNROLLED for (int r = 0; r < count; r++)
-        UNROLLED for (int i = 0; i < SLOPES; i++) sums[r][i] = _mm512_setzero_ps();
+        UNROLLED for (int i = 0; i < SLOPES; i++) sums[r][i] = n_zero();
     for (int image = 0; image < l->images; image++)
         for (int line = l->from; line < l->until; line++) {
             const float *at = x + image * l->of_image + line * l->of_line;
             const float *by = slopes + image * l->slopes_of_image +
                               (size_t)line * l->columns * LANES;
             for (int j = 0; j < l->columns; j++, at += LANES, by += LANES) {
-                __m512 numbers[ROWS];
-                UNROLLED for (int r = 0; r < count; r++)
-                    numbers[r] = _mm512_loadu_ps(at + of->read[r]);
+                numbers inputs[ROWS];
+                UNROLLED for (int r = 0; r < count; r++) inputs[r] = n_load(at + of->read[r]);
                 UNROLLED for (int i = 0; i < SLOPES; i++) {
-                    __m512 slope = _mm512_set1_ps(by[i]);
+                    numbers slope = n_all(by[i]);
                     UNROLLED for (int r = 0; r < count; r++)
-                        sums[r][i] = _mm512_fmadd_ps(slope, numbers[r], sums[r][i]);
+                        sums[r][i] = n_fma(slope, inputs[r], sums[r][i]);
                 }
             }
         }
     UNROLLED for (int r = 0; r < count; r++)
         UNROLLED for (int i = 0; i < SLOPES; i++) {
             float *to = of->sums[r] + i * LANES;
-            _mm512_storeu_ps(to, _mm512_add_ps(_mm512_loadu_ps(to), sums[r][i]));
+            n_store(to, n_add(n_load(to), sums[r][i]));
         }
 }
 
@@ -561,14 +563,13 @@ static void add_rows(const lines *l, const float *x, const float *slopes, const 
 static void round_square(const kernel_work *w, int b, int o, int k, const float *sums,
                          int partials, size_t apart) {
     const plan *p = w->p;
-    __m512 square[LANES];
+    numbers square[LANES];
     for (int i = 0; i < LANES; i++) {
-        square[i] = _mm512_loadu_ps(sums + i * LANES);
+        square[i] = n_load(sums + i * LANES);
         for (int partial = 1; partial < partials; partial++)
-            square[i] = _mm512_add_ps(square[i],
-                                      _mm512_loadu_ps(sums + i * LANES + partial * apart));
+            square[i] = n_add(square[i], n_load(sums + i * LANES + partial * apart));
     }
-    transpose((__m512i *)square);
+    transpose(square);
     for (int i = 0; i < LANES && b * LANES + i < p->channels; i++) {
         size_t to = ((size_t)k * p->channels + b * LANES + i) * p->out_channels;
         put(w->kernel + to + o * LANES, lanes_at(p->out_channels, o * LANES), square[i]);
@@ -578,7 +579,7 @@ static void round_square(const kernel_work *w, int b, int o, int k, const float 
 /* What a task adds up: some blocks of inputs, over some units. */
 typedef struct {
     int first, count;
-    float *sums;  /* [block, output block, taps, 256]; NULL where there is one unit, whose
+    float *sums;  /* [block, output block, taps, SQUARE]; NULL where there is one unit, whose
                    * sums are rounded while they are in the cache */
 } kernel_part;
 
