@@ -1287,6 +1287,41 @@ def test_updates_of_shapes_that_do_not_go_together_are_refused():
         own.updated("sgd", [x], [x], [], [word])
 
 
+def bits_of_chance(path):
+    """Saves what updates and dropout make of every float16, by chance."""
+    every = np.arange(1 << 16, dtype="uint16").view("float16")
+    other = np.roll(every[::-1], 12345)
+    found = [own.dropout(every, 0.3, np.array([4, 5], "int32"))]
+    for name, (words, _) in STEPS.items():
+        slots = {"adam": [[other], [np.abs(every)]], "rmsprop": [[np.abs(other)]]}
+        given = slots.get(name, [[other], [np.int32(-3)]] if name != "sgd" else [])
+        operation = "momentum" if name == "nesterov" else name
+        moved = own.updated(operation, [other], [every], given, words)
+        found += [one for (one,) in moved]
+    arrays = [np.asarray(one) for one in found]
+    numbers = [np.where(np.isnan(a), 0, a) for a in arrays]
+    np.savez(path, *numbers, *map(np.isnan, arrays))
+
+
+@needs_kernels
+def test_chance_is_the_same_to_the_bit_with_narrow_vectors(tmp_path):
+    """What AVX2 has no instruction for is made of others there."""
+    if own.vectors() != "AVX-512":
+        pytest.skip("there is one width of vectors here")
+    bits_of_chance(tmp_path / "wide.npz")
+    code = "import sys; from tests.test_own_kernels import bits_of_chance as save;"
+    subprocess.run(
+        [sys.executable, "-c", f"{code} save(sys.argv[1])", tmp_path / "narrow.npz"],
+        env={**os.environ, kernels.SWITCH: "avx2"},
+        check=True,
+        capture_output=True,
+    )
+    wide_ones, narrow = (np.load(tmp_path / f"{n}.npz") for n in ("wide", "narrow"))
+    assert len(wide_ones.files) == len(narrow.files) > 20
+    for name in narrow.files:
+        np.testing.assert_array_equal(wide_ones[name], narrow[name])
+
+
 # Where they are not
 
 
