@@ -12,10 +12,12 @@ import pytest
 
 from keras16 import backend, hardware, kernels, layers, losses, metrics, optimizers
 from keras16.compilation import compiles
+from keras16.errors import UserError
 from keras16.numerics import (
     accumulators,
     averages,
     categorical,
+    depthwise,
     extremes,
     scaled,
     softfloat,
@@ -230,10 +232,9 @@ def test_shapes_that_do_not_go_together_are_refused():
 
 
 @needs_kernels
-def test_gradients_have_gradients():
+@pytest.mark.parametrize("name", ["conv2d", "depthwise_conv2d"])
+def test_gradients_have_gradients(name):
     import tensorflow as tf
-
-    x, kernel = tf.constant(drawn((2, 5, 5, 3))), tf.constant(drawn((3, 3, 3, 4), 2))
 
     def second(convolve, *given):
         with tf.GradientTape() as outer:
@@ -244,12 +245,42 @@ def test_gradients_have_gradients():
             total = sum(tf.reduce_sum(g * g) for g in inner.gradient(value, given))
         return outer.gradient(total, given)
 
-    found = second(own.convolution, x, kernel)
+    window = Window((3, 3), (1, 1), (1, 1), (5, 5), "valid")
+    ours = {
+        "conv2d": own.convolution,
+        "depthwise_conv2d": lambda x, k: depthwise.convolved(x, k, window, False),
+    }[name]
+    channels = 4 if name == "conv2d" else 1
+    x, kernel = constant(drawn((2, 5, 5, 3))), constant(drawn((3, 3, 3, channels), 2))
+    found = second(ours, x, kernel)
     wide_given = tf.cast(x, "float64"), tf.cast(kernel, "float64")
-    right = second(lambda x, k: tf.nn.conv2d(x, k, 1, "VALID"), *wide_given)
+    stock = getattr(tf.nn, name)
+    right = second(lambda x, k: stock(x, k, [1] * 4, "VALID"), *wide_given)
     for one, exact in zip(found, right, strict=True):
         scale = np.abs(exact).max()
         assert np.abs(wide(one) - exact.numpy()).max() < 0.01 * scale
+
+
+@needs_kernels
+@pytest.mark.parametrize("part", ["batch normalization", "class ids"])
+def test_what_has_no_second_derivative_says_so(part):
+    """TensorFlow would name an operation that nobody knows."""
+    import tensorflow as tf
+
+    x = constant(drawn((8, 5)))
+    normal = layers.BatchNormalization(dtype="float16")
+    loss = losses.SparseCategoricalCrossentropy(from_logits=True, dtype="float16")
+    with tf.GradientTape() as outer:
+        outer.watch(x)
+        with tf.GradientTape() as inner:
+            inner.watch(x)
+            if part == "class ids":
+                value = loss(np.zeros(8, "int32"), x)
+            else:
+                value = tf.reduce_sum(normal(x, training=True) * x)
+        first = tf.reduce_sum(inner.gradient(value, x) ** 2)
+    with pytest.raises(UserError, match=f"{part} has no second derivative"):
+        outer.gradient(first, x)
 
 
 # Sums over rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,10 +13,14 @@ from tensorflow.python.framework import ops
 from tensorflow.python.ops import control_flow_util
 
 from keras16 import kernels
+from keras16.errors import UserError
 
 _IMAGES = "Keras16Convolution"
 _BACK = "Keras16ConvolutionOfSlopes"
 _KERNEL = "Keras16KernelGradient"
+_DEPTHWISE = "Keras16Depthwise"
+_DEPTHWISE_BACK = "Keras16DepthwiseOfSlopes"
+_DEPTHWISE_KERNEL = "Keras16DepthwiseKernelGradient"
 _MEANS = "Keras16Means"
 _MEANS_BACK = "Keras16MeansOfSlopes"
 _MAXIMA = "Keras16Maxima"
@@ -32,6 +36,11 @@ _RECTIFIED_BACK = "Keras16RectifiedOfSlopes"
 _DROPPED = "Keras16Dropped"
 _SOFTMAX = "Keras16Softmax"
 _SOFTMAX_BACK = "Keras16SoftmaxOfSlopes"
+_NORMALIZED_BACK = "Keras16BatchNormalizationOfSlopes"
+_CROSS_ENTROPIES_BACK = "Keras16CrossEntropiesOfSlopes"
+
+# A function of two tensors and the geometry.
+_Rule = Callable[[Any, Any, Any], Any]
 
 MOST_PLACES = 1 << 16  # of a window of maxima: kernels.h
 
@@ -212,25 +221,21 @@ def depthwise(x: Any, kernel: Any, window: Any) -> Any:
     Returns:
         [images, *window.results, channels] float16.
     """
-    y = _library().keras16_depthwise(x=x, kernel=kernel, geometry=_geometry_of(window))
+    y = _depthwise(x, kernel, _geometry_of(window))
     y.set_shape([x.shape[0], *window.results, x.shape[3]])
     return y
 
 
 def depthwise_of_slopes(slopes: Any, kernel: Any, window: Any) -> Any:
     """The gradient of its images: [images, *window.given, channels] float16."""
-    x = _library().keras16_depthwise_of_slopes(
-        slopes=slopes, kernel=kernel, geometry=_geometry_of(window)
-    )
+    x = _depthwise_back(slopes, kernel, _geometry_of(window))
     x.set_shape([slopes.shape[0], *window.given, slopes.shape[3]])
     return x
 
 
 def depthwise_kernel_gradient(x: Any, slopes: Any, window: Any) -> Any:
     """The gradient of its kernel: [rows, columns, channels, 1] float16."""
-    kernel = _library().keras16_depthwise_kernel_gradient(
-        x=x, slopes=slopes, geometry=_geometry_of(window)
-    )
+    kernel = _depthwise_kernel(x, slopes, _geometry_of(window))
     kernel.set_shape([*window.size, x.shape[3], 1])
     return kernel
 
@@ -675,37 +680,49 @@ def _kernel_gradient(x: Any, slopes: Any, geometry: Any) -> Any:
     return _library().keras16_kernel_gradient(x=x, slopes=slopes, geometry=geometry)
 
 
-# All three are linear in both their inputs, and each other's transposes.
+def _depthwise(x: Any, kernel: Any, geometry: Any) -> Any:
+    return _library().keras16_depthwise(x=x, kernel=kernel, geometry=geometry)
 
 
-def _gradients_of_images(op: Any, upstream: Any) -> list[Any]:
-    x, kernel, geometry = op.inputs
-    return _like(
-        op,
-        _convolved_back(upstream, kernel, geometry),
-        _kernel_gradient(x, upstream, geometry),
+def _depthwise_back(slopes: Any, kernel: Any, geometry: Any) -> Any:
+    return _library().keras16_depthwise_of_slopes(
+        slopes=slopes, kernel=kernel, geometry=geometry
     )
 
 
-def _gradients_back(op: Any, upstream: Any) -> list[Any]:
-    slopes, kernel, geometry = op.inputs
-    return _like(
-        op,
-        _convolved(upstream, kernel, geometry),
-        _kernel_gradient(upstream, slopes, geometry),
+def _depthwise_kernel(x: Any, slopes: Any, geometry: Any) -> Any:
+    return _library().keras16_depthwise_kernel_gradient(
+        x=x, slopes=slopes, geometry=geometry
     )
 
 
-def _gradients_of_kernel(op: Any, upstream: Any) -> list[Any]:
-    x, slopes, geometry = op.inputs
-    return _like(
-        op,
-        _convolved_back(slopes, upstream, geometry),
-        _convolved(x, upstream, geometry),
-    )
+def _of_convolution(
+    names: Sequence[str], forth: _Rule, back: _Rule, of_kernel: _Rule
+) -> dict[str, Any]:
+    """The gradients of a convolution, of that of its images and of its kernel.
+
+    All three are linear in both their inputs, and each other's transposes.
+    """
+
+    def of_forth(op: Any, upstream: Any) -> list[Any]:
+        x, kernel, geometry = op.inputs
+        slopes = back(upstream, kernel, geometry), of_kernel(x, upstream, geometry)
+        return _like(op, *slopes)
+
+    def of_back(op: Any, upstream: Any) -> list[Any]:
+        slopes, kernel, geometry = op.inputs
+        of_slopes = forth(upstream, kernel, geometry)
+        return _like(op, of_slopes, of_kernel(upstream, slopes, geometry))
+
+    def of_gradient(op: Any, upstream: Any) -> list[Any]:
+        x, slopes, geometry = op.inputs
+        given = back(slopes, upstream, geometry), forth(x, upstream, geometry)
+        return _like(op, *given)
+
+    return dict(zip(names, (of_forth, of_back, of_gradient), strict=True))
 
 
-# So are these.
+# Products are linear in both, too.
 
 
 def _gradients_of_products(op: Any, upstream: Any) -> list[Any]:
@@ -742,6 +759,18 @@ def _gradients_along_rows(op: Any, upstream: Any) -> list[Any]:
     return [tf.broadcast_to(part[:, None], tf.shape(rows)), None]
 
 
+def _first_alone(what: str) -> Any:
+    """The gradient of an operation that is a gradient by hand, and has none itself."""
+
+    def refuse(op: Any, *upstream: Any) -> None:
+        raise UserError(
+            f"{what} has no second derivative in 16 bits: give it dtype='float32' "
+            "where gradients are differentiated."
+        )
+
+    return refuse
+
+
 def _like(op: Any, *gradients: Any) -> list[Any]:
     """Gradients of the first two inputs, of their shapes; lengths have none."""
     for gradient, given in zip(gradients, op.inputs, strict=False):
@@ -750,9 +779,15 @@ def _like(op: Any, *gradients: Any) -> list[Any]:
 
 
 _GRADIENTS = {
-    _IMAGES: _gradients_of_images,
-    _BACK: _gradients_back,
-    _KERNEL: _gradients_of_kernel,
+    **_of_convolution(
+        (_IMAGES, _BACK, _KERNEL), _convolved, _convolved_back, _kernel_gradient
+    ),
+    **_of_convolution(
+        (_DEPTHWISE, _DEPTHWISE_BACK, _DEPTHWISE_KERNEL),
+        _depthwise,
+        _depthwise_back,
+        _depthwise_kernel,
+    ),
     _MEANS: _gradient_of_means,
     _MEANS_BACK: _gradient_of_means_back,
     _MAXIMA: _gradients_of_maxima,
@@ -768,4 +803,6 @@ _GRADIENTS = {
     _DROPPED: _gradient_of_dropped,
     _SOFTMAX: _gradient_of_softmax,
     _SOFTMAX_BACK: _gradients_of_softmax_back,
+    _NORMALIZED_BACK: _first_alone("batch normalization"),
+    _CROSS_ENTROPIES_BACK: _first_alone("the cross-entropy of class ids"),
 }
