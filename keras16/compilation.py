@@ -37,23 +37,25 @@ def compiles(model: keras.Model, policy: str, loss: Any) -> bool:
         policy: Keras' dtype policy of the step.
         loss: Of the model: a loss, or whatever holds several.
     """
-    ours = is_ours(model) and not any(
+    ours = is_ours(model, policy) and not any(
         isinstance(one, OfFunction) for one in keras.tree.flatten(loss)
     )
     return backend.module().compiles(policy, hardware.float16_kernels(), ours)
 
 
-def is_ours(model: Any) -> bool:
+def is_ours(model: Any, policy: str) -> bool:
     """Whether nothing but our kernels multiplies 16-bit matrices in a model's step.
 
-    Or, on a CPU that has float16 arithmetic, oneDNN's. Elsewhere TensorFlow's own
-    kernels are slow, and the gradients of its convolutions and the means of its windows
-    are added up in float16: a step that may have some is left to XLA.
+    Or, at pure float16 on a CPU that has its arithmetic, oneDNN's: models are of our
+    layers there. Elsewhere TensorFlow's own kernels are slow, and the gradients of its
+    convolutions and the means of its windows are added up in float16: a step that may
+    have some is left to XLA.
 
     Args:
         model: Of keras16's layers, or of others.
+        policy: Keras' dtype policy of the step.
     """
-    if hardware.native_float16():
+    if policy == "float16" and hardware.native_float16():
         return True
     classes = [cls for cls in type(model).__mro__ if not _is_known(cls)]
     overridden = any(name in vars(cls) for cls in classes for name in STEP)

@@ -44,6 +44,13 @@ SHARED_GPU = {
 CPUID_EAX = bytes.fromhex("f30f1efa 53 89f8 89f1 0fa2 5b c3")
 AMX_FP16_BIT = 1 << 21
 
+# What to expect of keras16's kernels: at pure float16, and at mixed precision.
+_BY_KERNELS = (
+    "Expect float32's speed or more, less of nets that are mostly an update, or "
+    "recurrent; 16-bit tensors take half the memory.",
+    "Expect about float32's speed of nets of keras16's layers, less of others.",
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Gpu:
@@ -94,11 +101,10 @@ def expectation(precision: str) -> str:
     number = "bfloat16" if "bf" in precision else "float16"
     if gpus():
         return f"{gpus()[0]} multiplies {number} natively: large layers run faster."
-    if precision in ("16", "float16") and own_kernels() and not native_float16():
+    if number == "float16" and own_kernels() and not native_float16():
         return (
             "This CPU has no float16 arithmetic: keras16's kernels compute in float32 "
-            "inside. Expect float32's speed or more, less of nets that are mostly an "
-            "update, or recurrent; 16-bit tensors take half the memory."
+            f"inside. {_BY_KERNELS[precision.startswith('mixed')]}"
         )
     if number == "float16" and native_float16() and not _multiplies_fast():
         return (
@@ -138,9 +144,9 @@ def _multiplies_fast() -> bool:
 def own_kernels() -> str:
     """The vectors that keras16's own kernels compute in here, "AVX-512" or "AVX2".
 
-    "" where there are none, or this CPU or backend doesn't run them.
+    "" where there are none, or this CPU or backend doesn't run them, or beside a GPU.
     """
-    if backend() != "tensorflow":
+    if backend() != "tensorflow" or gpus():
         return ""
     fitting = (one for one in kernels.libraries() if one.flag in cpu_flags())
     return next((one.vectors for one in fitting), "")

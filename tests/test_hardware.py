@@ -142,7 +142,11 @@ def test_own_kernels_without_arithmetic_are_told(cpu, monkeypatch):
         cpu(*flags)
         assert hardware.own_kernels() == vectors
         assert "keras16's kernels" in hardware.expectation("16")
-        assert "emulates it" in hardware.expectation("mixed")
+        assert "layers, less of others" in hardware.expectation("mixed")
+        assert "natively" not in hardware.expectation("mixed_bf16")
+    monkeypatch.setattr(hardware, "gpus", lambda: ["NVIDIA H100"])
+    assert hardware.own_kernels() == ""
+    monkeypatch.setattr(hardware, "gpus", list)
     cpu("avx512f")
     assert hardware.own_kernels() == ""
     assert "emulates it" in hardware.expectation("16")

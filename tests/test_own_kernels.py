@@ -1365,12 +1365,42 @@ def test_none_beside_a_gpu(monkeypatch):
 
 
 def test_none_where_they_are_switched_off(monkeypatch):
-    found = kernels.libraries()
-    if found:
-        monkeypatch.setenv(kernels.SWITCH, "avx2")
-        assert [one.vectors for one in kernels.libraries()] == ["AVX2"]
     monkeypatch.setenv(kernels.SWITCH, "0")
     assert kernels.libraries() == []
+
+
+@needs_kernels
+def test_the_newest_that_a_cpu_runs_are_taken(monkeypatch):
+    def vectors():
+        return [one.vectors for one in kernels.libraries()]
+
+    monkeypatch.delenv(kernels.SWITCH, raising=False)
+    assert vectors() == ["AVX-512", "AVX2"]
+    for switch, names in (
+        ("vectors", ["AVX-512", "AVX2"]),
+        ("", ["AVX-512", "AVX2"]),
+        ("avx2", ["AVX2"]),
+    ):
+        monkeypatch.setenv(kernels.SWITCH, switch)
+        assert vectors() == names
+
+
+@needs_kernels
+def test_a_library_without_operations_for_this_cpu_is_passed_over(monkeypatch):
+    import tensorflow as tf
+
+    class Empty:
+        pass
+
+    *_, last = kernels.libraries()
+    opened = {}
+    monkeypatch.setattr(tf, "RegisterGradient", lambda name: lambda function: None)
+    monkeypatch.setattr(
+        tf, "load_op_library", lambda path: opened.setdefault(path, Empty())
+    )
+    assert tensorflow_kernels._loaded.__wrapped__() == (None, "")
+    setattr(opened[str(last.path)], tensorflow_kernels._IMAGES, None)
+    assert tensorflow_kernels._loaded.__wrapped__()[1] == last.vectors
 
 
 @pytest.mark.parametrize(
@@ -1408,11 +1438,42 @@ def test_mixed_precision_takes_them_and_gives_float32_gradients():
 
 
 @needs_kernels
-def test_a_mixed_step_of_our_layers_is_not_compiled():
+@pytest.mark.parametrize(
+    ("name", "settings", "shape"),
+    [
+        ("DepthwiseConv1D", {"kernel_size": 3}, (8, 1100, 3)),
+        ("DepthwiseConv2D", {"kernel_size": 3}, (2, 66, 66, 16)),
+        ("SeparableConv2D", {"filters": 4, "kernel_size": 3}, (2, 66, 66, 16)),
+        ("AveragePooling2D", {"pool_size": 2}, (2, 8, 8, 5)),
+    ],
+)
+def test_mixed_precision_adds_more_than_float16_can(name, settings, shape):
+    """Ones: the gradients of kernels by TensorFlow's float16 stop at 4,096."""
+    x, found = np.ones(shape, "float16"), []
+    for folder, dtype in ((layers, "mixed_float16"), (keras.layers, "float32")):
+        layer = getattr(folder, name)(**settings, dtype=dtype)
+        layer.build(shape)
+        for variable in layer.weights:
+            variable.assign(np.full(variable.shape, 2.0**-3))
+        slopes = np.ones(layer.compute_output_shape(shape), x.dtype)
+        outputs = run(layer, x, weights=layer.weights, upstream=slopes)
+        found.append(outputs)
+        x = x.astype("float32")
+    for ours, right in zip(*found, strict=True):
+        np.testing.assert_array_equal(ours, right)
+
+
+@needs_kernels
+def test_a_mixed_step_of_our_layers_is_not_compiled(monkeypatch):
     net = prepared(model="cnn", precision="mixed")
     assert not net.model.jit_compile
     kerass = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(2, 3)])
-    assert compiles(kerass, "mixed_float16", net.model.loss)
+    for arithmetic in (False, True):  # where a gradient is oneDNN's reference
+        monkeypatch.setattr(
+            hardware, "native_float16", lambda native=arithmetic: native
+        )
+        monkeypatch.setattr(hardware, "float16_kernels", lambda: False)
+        assert compiles(kerass, "mixed_float16", net.model.loss)
 
 
 def test_a_machine_with_a_compiler_and_such_vectors_has_them():

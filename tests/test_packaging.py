@@ -111,6 +111,18 @@ def test_the_wheel_holds_compiled_kernels(wheel):
     assert not [n for n in names if n.endswith((".c", ".o"))]
 
 
+def test_both_libraries_are_made_of_all_files():
+    wide, narrow = PROJECT["tool"]["setuptools"]["ext-modules"]
+    all_files = set((ROOT / "keras16" / "kernels").glob("*.[ch]"))
+    tiles = "tile_convolution.c"
+    for module, without in ((wide, {"avx2.h"}), (narrow, {"avx512.h", tiles})):
+        given = {ROOT / path for path in module["sources"] + module["depends"]}
+        assert {path.name for path in all_files - given} == without
+        assert given < all_files
+    for key in ("libraries", "extra-compile-args", "optional"):
+        assert wide[key] == narrow[key]
+
+
 def test_the_wheel_runs_from_another_folder(wheel, tmp_path):
     site, elsewhere = tmp_path / "site", tmp_path / "elsewhere"
     zipfile.ZipFile(wheel).extractall(site)

@@ -13,7 +13,7 @@ from keras16.statistics.medians import Interval
 from keras16.statistics.pairs import Difference
 
 # What decides a run's speed: of two machines that differ in these, times don't compare.
-_MACHINE = ("cpu", "cores", "gpu")
+_MACHINE = ("cpu", "cores", "gpu", "own_kernels")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

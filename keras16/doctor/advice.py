@@ -209,14 +209,15 @@ def _tensorflow_findings(facts: Facts) -> list[Finding]:
             )
         )
     is_asked = facts.environment.get("KERAS16_KERNELS") != "0"
-    wants_own = "avx2" in facts.cpu_flags and not facts.float16_kernels
+    has_vectors = facts.system == "Linux" and "avx2" in facts.cpu_flags
+    wants_own = has_vectors and not facts.float16_kernels
     if wants_own and not facts.own_kernels and not facts.backend_gpus:
         found.append(
             Finding(
                 "slow",
                 "keras16's float16 kernels for this CPU are not there: XLA compiles "
                 "the steps of precision 16, which are several times as slow.",
-                "Install a C compiler (Debian: gcc), then keras16 again."
+                "Install GCC (Debian: gcc), then keras16 again."
                 if is_asked
                 else "Unset KERAS16_KERNELS.",
             )

@@ -85,8 +85,8 @@ def _xla(facts: Facts) -> str:
         return "compiles every step on the GPU"
     if facts.own_kernels:
         return (
-            "compiles the steps of recurrent nets and of parts of your own at 16, and "
-            "of Keras' layers at mixed; the others have keras16's kernels"
+            "compiles the steps of recurrent nets, of parts of your own and, at mixed, "
+            "of Keras' layers; the others have keras16's kernels"
         )
     if facts.float16_kernels:
         return "compiles no step: oneDNN's float16 kernels are faster here"

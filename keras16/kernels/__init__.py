@@ -44,11 +44,13 @@ def libraries() -> list[Library]:
     They may not run on this CPU: whoever loads them finds out, and takes the next.
     """
     switch = os.environ.get(SWITCH)
+    if switch == "0":
+        return []
     folder = pathlib.Path(__file__).parent
-    return [
+    found = [
         Library(*cpu, folder / f"{name}{suffix}")
         for name, cpu in _CPUS.items()
         for suffix in importlib.machinery.EXTENSION_SUFFIXES
-        if switch not in ("0", None if name == "_avx2" else "avx2")
-        and (folder / f"{name}{suffix}").is_file()
+        if switch != "avx2" or name == "_avx2"
     ]
+    return [library for library in found if library.path.is_file()]

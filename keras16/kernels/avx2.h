@@ -8,7 +8,8 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { LANES = 8, WORDS = 16, REGISTERS = 16 };
+enum { LANES = 8, WORDS = 16 };
+#define REGISTERS 16
 #define HAS_TILES 0
 
 typedef __m256 numbers;
@@ -84,7 +85,7 @@ static inline numbers n_power_of_two(integers exponent) { /* a normal one */
     return _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23));
 }
 static inline numbers n_scale(numbers x, numbers power) {
-    /* In two factors, which reach from any number to 0 and to infinity. */
+    /* In two factors: they reach from 2**-100 to 2**100 to 0 and to infinity. */
     power = _mm256_max_ps(_mm256_set1_ps(-252), _mm256_min_ps(_mm256_set1_ps(254), power));
     integers all = _mm256_cvtps_epi32(power), part = _mm256_srai_epi32(all, 1);
     x = _mm256_mul_ps(x, n_power_of_two(part));

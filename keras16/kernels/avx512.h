@@ -8,17 +8,17 @@
 #include <stdint.h>
 
 enum {
-    LANES = 16,     /* float32 of a register */
-    WORDS = 32,     /* float16 of it, where they are compared or moved */
-    REGISTERS = 32, /* that there are */
+    LANES = 16, /* float32 of a register */
+    WORDS = 32, /* float16 of it, where they are compared or moved */
 };
-#define HAS_TILES 1 /* on some of these CPUs */
+#define REGISTERS 32 /* that there are */
+#define HAS_TILES 1  /* on some of these CPUs */
 
 typedef __m512 numbers;      /* float32 */
 typedef __m512d doubles;     /* half as many float64 */
 typedef __m512i integers;    /* 32 bits */
 typedef __m256i halves;      /* float16, as many as there are lanes */
-typedef __m512i shorts;       /* float16 as whole numbers, twice as many */
+typedef __m512i shorts;      /* float16 as whole numbers, twice as many */
 typedef __mmask16 filled;    /* lanes from the first on */
 typedef __mmask32 filled_shorts;
 typedef __mmask16 chosen;    /* any lanes */
@@ -75,7 +75,7 @@ static inline numbers n_whole(numbers x) { /* the nearest one */
 static inline numbers n_with_sign(numbers size, numbers of) {
     return _mm512_or_ps(size, _mm512_and_ps(of, _mm512_set1_ps(-0.0f)));
 }
-/* x 2**power for a whole power. */
+/* x 2**power for a whole power; x is 0, or between 2**-100 and 2**100. */
 static inline numbers n_scale(numbers x, numbers power) { return _mm512_scalef_ps(x, power); }
 static inline float n_highest(numbers x) { return _mm512_reduce_max_ps(x); }
 static inline float n_sum(numbers x) { return _mm512_reduce_add_ps(x); }

@@ -140,7 +140,7 @@ static void write_slopes(const labelled *w, int64_t row) {
     const numbers of_top = n_all((float)(-of.rest / total)), one = n_all(1);
     for (int i = 0; i < columns; i += LANES) {
         filled lanes = lanes_at(columns, i);
-        chosen label = lane_at(id - i);
+        chosen label = lane_at(id >= i ? id - i : -1);
         scaled_lanes share = exponential(loaded(x + i, lanes), of.top);
         share.x = n_mul(share.x, part);
         /* Elsewhere than at the top p is at most 1/2, and p - 1 has all its digits. */

@@ -44,7 +44,8 @@ static int seen(const plan *p) {
 
 /* A line of a vector's channels in float32 with zeros around it, and in its holes. */
 static void widen_line(const plan *p, const uint16_t *pixels, filled lanes, float *to) {
-    int length = seen(p), from = p->left < 0 ? (-p->left + p->hole_columns - 1) / p->hole_columns : 0;
+    int length = seen(p);
+    int from = p->left < 0 ? (-p->left + p->hole_columns - 1) / p->hole_columns : 0;
     int first = from * p->hole_columns + p->left;
     int count = first < length ? (length - first + p->hole_columns - 1) / p->hole_columns : 0;
     if (count > p->width - from) count = p->width > from ? p->width - from : 0;
@@ -251,8 +252,8 @@ static float *wide_kernel(const plan *p, const uint16_t *kernel, int is_turned) 
         int from = is_turned ? places - 1 - place : place;
         for (int first = 0; first < p->channels; first += LANES)
             n_store(wide + (size_t)place * width + first,
-                             loaded(kernel + (size_t)from * p->channels + first,
-                                lanes_at(p->channels, first)));
+                    loaded(kernel + (size_t)from * p->channels + first,
+                           lanes_at(p->channels, first)));
     }
     return wide;
 }
@@ -267,7 +268,8 @@ static int by_kernel(plan p, const uint16_t *x, const uint16_t *kernel, int is_t
                      uint16_t *out) {
     float *wide = wide_kernel(&p, kernel, is_turned);
     if (!wide) return 0;
-    depthwise_work w = {.p = p, .x = x, .out = out, .kernel = wide, .width = whole_vectors(p.channels)};
+    depthwise_work w = {.p = p, .x = x, .out = out, .kernel = wide,
+                        .width = whole_vectors(p.channels)};
     int tasks = (p.images * p.out_height + LINES - 1) / LINES;
     int done = run_in_parallel(tasks, nanoseconds(&p, w.width), result_lines, &w);
     free(wide);

@@ -34,7 +34,8 @@ typedef struct {
 } rectangles;
 
 /* Sums of a rectangle, of some vectors of channels; x is the image's first number of them. */
-static inline __attribute__((always_inline)) void sum_rectangle(const rectangles *r, const int count,
+static inline __attribute__((always_inline)) void sum_rectangle(const rectangles *r,
+                                                                const int count,
                                                                 const uint16_t *x, span lines,
                                                                 span columns, float scale,
                                                                 filled last, uint16_t *to) {
@@ -120,11 +121,11 @@ static int sum_rectangles(const convolution *c, int is_back, const uint16_t *x, 
     int has_memory = fill_side(&r.lines, &lines, is_back);
     has_memory &= fill_side(&r.columns, &columns, is_back);
     /* Of every window each place is read once, forth and back. */
-    double numbers = (double)c->images * c->out_height * c->out_width * c->window_height *
-                     c->window_width * whole_vectors(c->channels);
+    double places = (double)c->images * c->out_height * c->out_width * c->window_height *
+                    c->window_width * whole_vectors(c->channels);
     r.all = (int64_t)c->images * r.lines.sums;
     int done = has_memory && run_in_parallel((int)((r.all + LINES - 1) / LINES),
-                                             numbers / LANES, sum_lines, &r);
+                                             places / LANES, sum_lines, &r);
     free(r.lines.spans);
     free(r.columns.spans);
     return done;

@@ -72,8 +72,8 @@ static inline shorts key(shorts x) {
 /* Of the first maximum of a window in each of some channels from one on: its place, or what
  * the other numbers are there. */
 static inline __attribute__((always_inline)) shorts at_first(const pooling *w,
-                                                              const int wants_place,
-                                                              const window *in, int channel) {
+                                                             const int wants_place,
+                                                             const window *in, int channel) {
     const convolution *c = w->c;
     filled_shorts words = words_at(c->channels - channel);
     size_t line = in->begin + channel, below = to_next_line(c);
@@ -151,7 +151,7 @@ static inline holders holders_of(const pooling *w, const known *k, span lines, i
 
 /* The slopes of those whose first maximum is that place. */
 static inline shorts handed(const uint16_t *places, const uint16_t *slopes, int place,
-                             filled_shorts words) {
+                            filled_shorts words) {
     return s_where_or_0(s_equal(s_load_all(places), s_all(place)), s_load(slopes, words));
 }
 
@@ -220,7 +220,7 @@ static inline void hand_out(const pooling *w, const window *in, const uint16_t *
         uint16_t *to = w->to + line;
         int place = in->place + row * c->window_width;
         for (int column = 0; column < in->columns; column++, to += c->channels) {
-            shorts here = s_all((place + column));
+            shorts here = s_all(place + column);
             __builtin_prefetch(to + below, 1);
             s_store(to, words, s_where_or_0(s_equal(first, here), slope));
         }

@@ -15,7 +15,7 @@
 
 enum {
     CHUNK = 1 << 14, /* numbers of a task, about */
-    BLOCK = 512,     /* numbers: 32 are added in a lane, before sums go on in float64 */
+    BLOCK = 32 * LANES, /* numbers: 32 are added in a lane, then sums go on in float64 */
     SHORT = 256,     /* numbers of a row whose exponentials are kept; else there are too many */
     VECTORS = SHORT / LANES,
 };

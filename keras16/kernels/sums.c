@@ -47,9 +47,13 @@ static void range_task(void *context, int range) {
     int64_t first = s->m->rows * range / s->ranges, last = s->m->rows * (range + 1) / s->ranges;
     float *to = s->sums + (size_t)range * s->width;
     int left = s->width / LANES, column = 0;
-    for (; left >= 4; left -= 4, column += 4 * LANES) rows_of(s, 4, first, last, column, to + column);
-    for (; left >= 2; left -= 2, column += 2 * LANES) rows_of(s, 2, first, last, column, to + column);
-    for (; left; left--, column += LANES) rows_of(s, 1, first, last, column, to + column);
+#define SWEEP(VECTORS)                                                \
+    for (; left >= VECTORS; left -= VECTORS, column += VECTORS * LANES) \
+        rows_of(s, VECTORS, first, last, column, to + column);
+    SWEEP(4)
+    SWEEP(2)
+    SWEEP(1)
+#undef SWEEP
 }
 
 /* About what it takes to read a matrix. */
@@ -113,7 +117,7 @@ static double sum_of_part(const uint16_t *x, int length) {
     int i = 0, side = 0;
     for (; i + LANES <= length; i += LANES, side ^= 1)
         sum[side] = n_add(sum[side], loaded(x + i, ALL));
-    sum[side] = n_add(sum[side], loaded(x + i, lanes_at(length, i)));
+    if (i < length) sum[side] = n_add(sum[side], loaded(x + i, lanes_at(length, i)));
     return n_sum(n_add(sum[0], sum[1]));
 }
 

@@ -28,13 +28,7 @@ enum {
     ENOUGH_TASKS = 8,           /* before work is no longer cut for it */
     SMALLEST_UNIT = 32,         /* pixels, likewise */
     SQUARE = LANES * LANES,
-    /* Of one vector of results, as many as there are registers for, computed side by side;
-     * of two of them, and of four. */
-    MOST_PIXELS = REGISTERS == 32 ? 16 : 12,
-    MOST_OF_TWO = REGISTERS == 32 ? 12 : 6,
-    MOST_OF_FOUR = REGISTERS == 32 ? 6 : 2,
-    UNROLLED_PIXELS = 16,
-    /* Likewise, of the gradient of a kernel: vectors and lanes. */
+    /* Of the gradient of a kernel, computed side by side: vectors and lanes. */
     ROWS = 3, SLOPES = REGISTERS / 4,
     PARTIAL_BYTES = 4 << 20,/* of all partial sums of a kernel's gradient */
     PARTIALS = 16,
@@ -221,12 +215,30 @@ typedef struct {
     int out_channels;
 } pixels;
 
-#define UNROLLED _Pragma("GCC unroll 16") /* UNROLLED_PIXELS */
+#define UNROLLED _Pragma("GCC unroll 16")
+
+/* Pixels that are computed side by side, as many as there are registers for: of one vector
+ * of results, of two of them, and of four. */
+#define UP_TO_2(F, V) F(V, 1) F(V, 2)
+#define UP_TO_6(F, V) UP_TO_2(F, V) F(V, 3) F(V, 4) F(V, 5) F(V, 6)
+#define UP_TO_12(F, V) UP_TO_6(F, V) F(V, 7) F(V, 8) F(V, 9) F(V, 10) F(V, 11) F(V, 12)
+#define UP_TO_16(F, V) UP_TO_12(F, V) F(V, 13) F(V, 14) F(V, 15) F(V, 16)
+#if REGISTERS == 32
+enum { MOST_OF_ONE = 16, MOST_OF_TWO = 12, MOST_OF_FOUR = 6 };
+#define EACH_OF_ONE(F) UP_TO_16(F, 1)
+#define EACH_OF_TWO(F) UP_TO_12(F, 2)
+#define EACH_OF_FOUR(F) UP_TO_6(F, 4)
+#else
+enum { MOST_OF_ONE = 12, MOST_OF_TWO = 6, MOST_OF_FOUR = 2 };
+#define EACH_OF_ONE(F) UP_TO_12(F, 1)
+#define EACH_OF_TWO(F) UP_TO_6(F, 2)
+#define EACH_OF_FOUR(F) UP_TO_2(F, 4)
+#endif
 
 static inline __attribute__((always_inline)) void add_products(const pixels *of, const float *x,
                                                                const float *kernel, int count,
                                                                int vectors) {
-    numbers sums[UNROLLED_PIXELS][4];
+    numbers sums[MOST_OF_ONE][4];
     UNROLLED for (int i = 0; i < count; i++)
         UNROLLED for (int v = 0; v < vectors; v++)
             sums[i][v] = of->adds ? n_load(of->sums + (i * vectors + v) * LANES) : n_zero();
@@ -263,18 +275,15 @@ typedef void (*adder)(const pixels *, const float *, const float *);
     static void add_##VECTORS##_##COUNT(const pixels *of, const float *x, const float *by) { \
         add_products(of, x, by, COUNT, VECTORS);                                            \
     }
-#define UP_TO_6(F, V) F(V, 1) F(V, 2) F(V, 3) F(V, 4) F(V, 5) F(V, 6)
-#define UP_TO_12(F, V) UP_TO_6(F, V) F(V, 7) F(V, 8) F(V, 9) F(V, 10) F(V, 11) F(V, 12)
-#define UP_TO_16(F, V) UP_TO_12(F, V) F(V, 13) F(V, 14) F(V, 15) F(V, 16)
 #define NAMED(V, COUNT) add_##V##_##COUNT,
 
-UP_TO_16(ADDER, 1)
-UP_TO_12(ADDER, 2)
-UP_TO_6(ADDER, 4)
+EACH_OF_ONE(ADDER)
+EACH_OF_TWO(ADDER)
+EACH_OF_FOUR(ADDER)
 
-static const adder OF_ONE[] = {NULL, UP_TO_16(NAMED, 1)};
-static const adder OF_TWO[] = {NULL, UP_TO_12(NAMED, 2)};
-static const adder OF_FOUR[] = {NULL, UP_TO_6(NAMED, 4)};
+static const adder OF_ONE[] = {NULL, EACH_OF_ONE(NAMED)};
+static const adder OF_TWO[] = {NULL, EACH_OF_TWO(NAMED)};
+static const adder OF_FOUR[] = {NULL, EACH_OF_FOUR(NAMED)};
 
 /* How many vectors of results, and pixels, are computed side by side. */
 typedef struct {
@@ -284,7 +293,7 @@ typedef struct {
 
 static side side_of(int vectors, int columns) {
     /* Where lines are short, more vectors keep both units for products busy. */
-    side s = {1, MOST_PIXELS, OF_ONE};
+    side s = {1, MOST_OF_ONE, OF_ONE};
     if (vectors >= 4 && columns <= MOST_OF_FOUR)
         s = (side){4, MOST_OF_FOUR, OF_FOUR};
     else if (vectors >= 2)
@@ -509,6 +518,8 @@ static void lay_slopes(const kernel_work *w, unit u, float *to) {
             }
     }
 }
+
+_Static_assert(LANES % SLOPES == 0, "a block of results is gone through in whole parts");
 
 /* Some rows of a gradient, those of a tap and a block of inputs each, by half a block of
  * results. */

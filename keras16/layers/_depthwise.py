@@ -17,8 +17,8 @@ def window_of(
 ) -> depthwise.Window | None:
     """Where the windows of a layer lie; None where they are left to Keras.
 
-    That is in wider floats, on a GPU, with channels first, and where the size of the
-    images is only known when the graph runs.
+    That is in wider floats, on a GPU, with channels first, where the size of the images
+    is only known when the graph runs, and in mixed precision without our kernels.
 
     Args:
         layer: A convolution or pooling of rows or of images.
@@ -26,11 +26,12 @@ def window_of(
         size: Places of a window, along each axis.
         dilation: From one place of a window to the next, likewise.
     """
-    narrow = bits.is_16_bit(layer.variable_dtype) and bits.is_16_bit(x.dtype)
-    if not narrow or layer.data_format != "channels_last":
+    if not bits.is_16_bit(x.dtype) or layer.data_format != "channels_last":
         return None
     if None in x.shape[1:] or backend.module().has_gpu():
         return None
+    if not bits.is_16_bit(layer.variable_dtype) and not backend.module().own_kernels(x):
+        return None  # mixed precision is Keras', but where we have kernels for it
     window = depthwise.Window(
         size=_both(size),
         strides=_both(layer.strides),
