@@ -174,9 +174,10 @@ def test_what_keras_multiplies_is_left_to_xla(monkeypatch, name):
     make, ours = MODELS[name]
     model = make()
     monkeypatch.setattr(hardware, "native_float16", lambda: True)
-    assert compilation.is_ours(model)
+    assert compilation.is_ours(model, "float16")
+    assert compilation.is_ours(model, "mixed_float16") is ours
     monkeypatch.setattr(hardware, "native_float16", lambda: False)
-    assert compilation.is_ours(model) is ours
+    assert compilation.is_ours(model, "float16") is ours
 
 
 def test_so_is_a_loss_of_ones_own(monkeypatch):
