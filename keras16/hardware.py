@@ -44,13 +44,6 @@ SHARED_GPU = {
 CPUID_EAX = bytes.fromhex("f30f1efa 53 89f8 89f1 0fa2 5b c3")
 AMX_FP16_BIT = 1 << 21
 
-# What to expect of keras16's kernels: at pure float16, and at mixed precision.
-_BY_KERNELS = (
-    "Expect float32's speed or more, less of nets that are mostly an update, or "
-    "recurrent; 16-bit tensors take half the memory.",
-    "Expect about float32's speed of nets of keras16's layers, less of others.",
-)
-
 
 @dataclasses.dataclass(frozen=True)
 class Gpu:
@@ -104,7 +97,7 @@ def expectation(precision: str) -> str:
     if number == "float16" and own_kernels() and not native_float16():
         return (
             "This CPU has no float16 arithmetic: keras16's kernels compute in float32 "
-            f"inside. {_BY_KERNELS[precision.startswith('mixed')]}"
+            f"inside. {_of_kernels(is_mixed=precision.startswith('mixed'))}"
         )
     if number == "float16" and native_float16() and not _multiplies_fast():
         return (
@@ -116,6 +109,18 @@ def expectation(precision: str) -> str:
     return (
         f"This CPU has no native {number} and emulates it through float32: expect no "
         "speed-up, maybe a slower run; 16-bit tensors still take half the memory."
+    )
+
+
+def _of_kernels(is_mixed: bool) -> str:
+    """What to expect of keras16's kernels where there is no float16 arithmetic."""
+    if is_mixed:
+        return (
+            "Expect about float32's speed of nets of keras16's layers, less of others."
+        )
+    return (
+        "Expect float32's speed or more, less of nets that are mostly an update, or "
+        "recurrent; 16-bit tensors take half the memory."
     )
 
 

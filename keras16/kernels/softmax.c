@@ -82,10 +82,6 @@ static inline void move(pair *to, numbers *sum) {
     *sum = n_zero();
 }
 
-static inline numbers narrow(pair of) {
-    return d_numbers(of.low, of.high);
-}
-
 /* Of a row in lanes: sums of its exponentials, and of those times what the slopes differ
  * by from the peak's. */
 typedef struct {
@@ -110,8 +106,8 @@ static inline __attribute__((always_inline)) row_sum sum_of(row r, numbers top, 
             if (is_back) move(&along, &sum.along);
         }
     }
-    sum.all = n_add(narrow(all), sum.all);
-    if (is_back) sum.along = n_add(narrow(along), sum.along);
+    sum.all = n_add(narrowed(all), sum.all);
+    if (is_back) sum.along = n_add(narrowed(along), sum.along);
     return sum;
 }
 

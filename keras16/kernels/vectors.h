@@ -39,4 +39,6 @@ typedef struct {
 
 static inline pair widened(numbers x) { return (pair){d_low(x), d_high(x)}; }
 
+static inline numbers narrowed(pair of) { return d_numbers(of.low, of.high); }
+
 #endif
