@@ -11,6 +11,14 @@ class UserError(ValueError):
     """
 
 
+def no_second_derivative(what: str) -> UserError:
+    """What is told where a gradient is differentiated that can't be."""
+    return UserError(
+        f"{what} has no second derivative in 16 bits: give it dtype='float32' "
+        "where gradients are differentiated."
+    )
+
+
 class NoSixteenBits(UserError):
     """A layer that has no 16-bit form as it was asked for.
 

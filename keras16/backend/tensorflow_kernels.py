@@ -13,7 +13,7 @@ from tensorflow.python.framework import ops
 from tensorflow.python.ops import control_flow_util
 
 from keras16 import kernels
-from keras16.errors import UserError
+from keras16.errors import no_second_derivative
 
 _IMAGES = "Keras16Convolution"
 _BACK = "Keras16ConvolutionOfSlopes"
@@ -763,10 +763,7 @@ def _first_alone(what: str) -> Any:
     """The gradient of an operation that is a gradient by hand, and has none itself."""
 
     def refuse(op: Any, *upstream: Any) -> None:
-        raise UserError(
-            f"{what} has no second derivative in 16 bits: give it dtype='float32' "
-            "where gradients are differentiated."
-        )
+        raise no_second_derivative(what)
 
     return refuse
 

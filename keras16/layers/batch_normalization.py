@@ -12,6 +12,7 @@ from keras16 import backend
 from keras16.errors import NoSixteenBits, UserError
 from keras16.layers import _compiled
 from keras16.numerics import averages, bits, extremes, norms, reductions, wide
+from keras16.numerics.derivatives import by_hand, by_hand_once
 
 
 @keras.saving.register_keras_serializable(package="keras16")
@@ -204,17 +205,16 @@ def normalize_batch(
         deviation), the last three [channels] and without a gradient.
     """
     own = None if mask is not None else backend.module().own_kernels(rows, gamma, beta)
+    if own is not None:
+        return _by_kernel(own, rows, gamma, beta, epsilon)
 
-    @ops.custom_gradient
+    @by_hand_once("batch normalization")
     def normalize(rows, gamma, beta):
-        if own is not None:
-            return _by_kernel(own, rows, gamma, beta, epsilon)
         side_by_side = 1 if mask is not None else together
         fit = _Statistics(rows, gamma, beta, epsilon, mask, side_by_side)
 
-        def backward(*upstream):
-            # One argument for each output, or one that holds them all (JAX).
-            return fit.gradients(gamma, keras.tree.flatten(upstream)[0])
+        def backward(gradient):
+            return fit.gradients(gamma, gradient)
 
         statistics = (fit.mean, fit.mean_residual, fit.deviation)
         return (fit.outputs, *statistics), backward
@@ -224,13 +224,17 @@ def normalize_batch(
 
 def _by_kernel(own: Any, rows: Any, gamma: Any, beta: Any, epsilon: float) -> Any:
     """The same by the backend's kernels, whose results are those of wide numbers."""
-    outputs, found = own.batch_normalized(rows, gamma, beta, epsilon)
 
-    def backward(*upstream: Any) -> Any:
-        slopes = keras.tree.flatten(upstream)[0]
-        return own.batch_normalized_gradients(rows, slopes, gamma, found)
+    @by_hand  # the kernel of the gradients refuses by itself to have any
+    def normalize(rows, gamma, beta):
+        outputs, found = own.batch_normalized(rows, gamma, beta, epsilon)
 
-    return (outputs, found.mean, found.beyond, found.deviation), backward
+        def backward(gradient):
+            return own.batch_normalized_gradients(rows, gradient, gamma, found)
+
+        return (outputs, found.mean, found.beyond, found.deviation), backward
+
+    return normalize(rows, gamma, beta)
 
 
 class _Statistics:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
 from keras16 import backend
 from keras16.numerics import bits, depthwise, once
 from keras16.numerics.depthwise import Window
+from keras16.numerics.derivatives import by_hand
 
 
 def average_pool(x: Any, window: Window, compiled: bool) -> Any:
@@ -35,13 +35,12 @@ def average_pool(x: Any, window: Window, compiled: bool) -> Any:
     if own is not None:
         return own.means(x, window)
 
-    @ops.custom_gradient
+    @by_hand
     def pooled(x: Any) -> Any:
         outputs = _by_places(x, window) if compiled else _by_kernel(x, window)
         channels = x.shape[-1]
 
-        def backward(*upstream: Any) -> Any:
-            gradient = keras.tree.flatten(upstream)[0]
+        def backward(gradient: Any) -> Any:
             if _lie_side_by_side(window):
                 return _repeated(gradient, window, compiled)
             shared, kernel = _shared(gradient, window, channels)

@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import keras
 from keras import ops
 
 from keras16.numerics import scaled, shapes
+from keras16.numerics.derivatives import by_hand_once
 from keras16.numerics.scaled import Scaled
 from keras16.numerics.terms import Terms
 
@@ -35,7 +35,7 @@ def reduced(
         16-bit scalar, or one number a loss where nothing is reduced.
     """
 
-    @ops.custom_gradient
+    @by_hand_once("a loss")
     def loss(predictions):
         terms = function(predictions)
         weights = _weights(terms, sample_weight, mask)
@@ -43,8 +43,8 @@ def reduced(
         value, share = _combined(values, weights, reduction)
         factor = factor if share is None else factor * share
 
-        def backward(*upstream):
-            gradient = scaled.of(keras.tree.flatten(upstream)[0])
+        def backward(gradient):
+            gradient = scaled.of(gradient)
             return terms.pull(_as_losses(gradient * factor, terms.losses))
 
         return value, backward

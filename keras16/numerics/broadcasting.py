@@ -8,19 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
-from keras import ops
-
 from keras16.numerics import bits, reductions
+from keras16.numerics.derivatives import by_hand
 
 
 def add(x: Any, y: Any) -> Any:
     """X + y, broadcast either way."""
 
-    @ops.custom_gradient
+    @by_hand
     def added(x, y):
-        def backward(*upstream):
-            gradient = keras.tree.flatten(upstream)[0]
+        def backward(gradient):
             return tuple(reductions.total_like(gradient, part) for part in (x, y))
 
         return x + y, backward
@@ -31,10 +28,9 @@ def add(x: Any, y: Any) -> Any:
 def multiply(x: Any, y: Any) -> Any:
     """X times y, broadcast either way."""
 
-    @ops.custom_gradient
+    @by_hand
     def multiplied(x, y):
-        def backward(*upstream):
-            gradient = keras.tree.flatten(upstream)[0]
+        def backward(gradient):
             of_x = reductions.total_like(gradient * y, x)
             return of_x, reductions.total_like(gradient * x, y)
 

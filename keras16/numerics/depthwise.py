@@ -21,11 +21,11 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-import keras
 from keras import ops
 
 from keras16 import backend
 from keras16.numerics import bits, extremes, once, reductions
+from keras16.numerics.derivatives import by_hand, by_hand_once
 
 Pair = tuple[int, int]
 
@@ -111,13 +111,16 @@ def convolved(x: Any, kernel: Any, window: Window, compiled: bool) -> Any:
         within 4 units in the last place of the sum of the products' magnitudes, for
         windows of up to 49 places.
     """
+    kernel = bits.read(kernel)
+    own = backend.module().own_kernels(x, kernel)
+    by_kernels = own is not None and kernel.shape[3] == 1
+    differentiable = by_hand if by_kernels else by_hand_once("a depthwise convolution")
 
-    @ops.custom_gradient
+    @differentiable
     def convolve(x: Any, kernel: Any) -> Any:
         outputs = _convolution(compiled)(x, kernel, window)
 
-        def backward(*upstream: Any) -> Any:
-            gradient = keras.tree.flatten(upstream)[0]
+        def backward(gradient: Any) -> Any:
             if compiled:
                 gradient = once.computed(gradient)
             of_x = input_gradient(gradient, kernel, window, compiled)
@@ -125,7 +128,7 @@ def convolved(x: Any, kernel: Any, window: Window, compiled: bool) -> Any:
 
         return outputs, backward
 
-    return convolve(x, bits.read(kernel))
+    return convolve(x, kernel)
 
 
 def input_gradient(gradient: Any, kernel: Any, window: Window, compiled: bool) -> Any:

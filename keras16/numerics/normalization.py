@@ -12,11 +12,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import keras
 from keras import ops
 
 from keras16 import backend
 from keras16.numerics import bits, extremes, norms, reductions
+from keras16.numerics.derivatives import by_hand, by_hand_once
 
 # Log2 of the largest d: its square stays below the end of the format. The root of
 # epsilon is brought no higher than twice that, so that its inverse is normal.
@@ -66,12 +66,11 @@ def affine(rows: Any, gamma: Any, beta: Any) -> Any:
     return rows if beta is None else _shifted(rows, bits.read(beta))
 
 
-@ops.custom_gradient
+@by_hand
 def _scaled(rows: Any, gamma: Any, *beta: Any) -> Any:
     """Rows x gamma, plus beta where there is one."""
 
-    def backward(*upstream: Any) -> tuple[Any, ...]:
-        gradient = keras.tree.flatten(upstream)[0]
+    def backward(gradient: Any) -> tuple[Any, ...]:
         of_rows, along = backend.one_pass(_times_both)(gradient, gamma, rows)
         of_beta = [reductions.row_sum(gradient) for _ in beta]
         return of_rows, reductions.row_sum(along), *of_beta
@@ -79,26 +78,22 @@ def _scaled(rows: Any, gamma: Any, *beta: Any) -> Any:
     return backend.one_pass(_line)(rows, gamma, *beta), backward
 
 
-@ops.custom_gradient
+@by_hand
 def _shifted(rows: Any, beta: Any) -> Any:
     """Rows + beta."""
 
-    def backward(*upstream: Any) -> tuple[Any, Any]:
-        gradient = keras.tree.flatten(upstream)[0]
+    def backward(gradient: Any) -> tuple[Any, Any]:
         return gradient, reductions.row_sum(gradient)
 
     return rows + beta, backward
 
 
 def _differentiable(rule: _Rule, x: Any) -> Any:
-    @ops.custom_gradient
+    @by_hand_once("normalization")
     def normalize(x):
         outputs, steps = rule.forward(x)
 
-        def backward(*upstream):
-            return rule.backward(keras.tree.flatten(upstream)[0], steps)
-
-        return outputs, backward
+        return outputs, lambda gradient: rule.backward(gradient, steps)
 
     return normalize(x)
 

@@ -12,12 +12,12 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
 from keras16 import backend
 from keras16.numerics import once
+from keras16.numerics.derivatives import by_hand
 
 
 def max_pool(x: Any, size: Sequence[int]) -> Any:
@@ -34,12 +34,11 @@ def max_pool(x: Any, size: Sequence[int]) -> Any:
         [batch, rows / size[0], columns / size[1], channels] of the same dtype.
     """
 
-    @ops.custom_gradient
+    @by_hand
     def pooled(x: Any) -> Any:
         maxima = backend.one_pass(_maxima, tuple(size))(x)
 
-        def backward(*upstream: Any) -> Any:
-            gradient = keras.tree.flatten(upstream)[0]
+        def backward(gradient: Any) -> Any:
             return backend.one_pass(_to_first, tuple(size))(x, maxima, gradient)
 
         return maxima, backward

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 from keras import ops
 
 from keras16 import backend
 from keras16.numerics import bits, extremes, reductions, rounding
+from keras16.numerics.derivatives import by_hand_once
 
 
 def softmax(x: Any, axis: Any = -1) -> Any:
@@ -28,13 +28,12 @@ def softmax(x: Any, axis: Any = -1) -> Any:
         Tensor of x's shape and dtype.
     """
 
-    @ops.custom_gradient
+    @by_hand_once("softmax")
     def normalize(rows):
         exponentials = backend.one_pass(_exponentials)(rows, _top(rows))
         total = _Total(exponentials)
 
-        def backward(*upstream):
-            gradient = keras.tree.flatten(upstream)[0]
+        def backward(gradient):
             return _softmax_gradient(gradient, exponentials, total)
 
         return total.divide(exponentials), backward
@@ -54,14 +53,13 @@ def log_softmax(x: Any, axis: Any = -1) -> Any:
         axis: As of `softmax`.
     """
 
-    @ops.custom_gradient
+    @by_hand_once("the logarithm of softmax")
     def normalize(rows):
         parts = _Softmax(rows)
         logarithm = ops.log1p(parts.rest)
         outputs = (rows - ops.max(rows, axis=-1, keepdims=True)) - logarithm
 
-        def backward(*upstream):
-            gradient = keras.tree.flatten(upstream)[0]
+        def backward(gradient):
             # Of the largest logit: g (1 - p) - p x (the others' g), uncancelled.
             others = _row_sum(gradient * (1 - parts.is_top))
             of_top = _row_sum(gradient * parts.is_top)

@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from keras16.numerics import bits, scaled
+from keras16.numerics.derivatives import by_hand_once
 from keras16.numerics.regression import sign
 from keras16.numerics.scaled import Scaled
 
@@ -58,13 +59,12 @@ def penalized(x: Any, penalty: Penalty) -> Any:
         penalty: Gives the penalty, a scalar, and its derivative by x.
     """
 
-    @ops.custom_gradient
+    @by_hand_once("a regularizer")
     def total(x):
         value, slope = penalty(scaled.of(x))
 
-        def backward(*upstream):
-            gradient = scaled.of(keras.tree.flatten(upstream)[0])
-            return scaled.saturated(slope * gradient)
+        def backward(gradient):
+            return scaled.saturated(slope * scaled.of(gradient))
 
         return scaled.value(value), backward
 
