@@ -5,8 +5,8 @@
 The papers' claim of time (arXiv 2305.10947: 1.3 to 2.2 times as fast), where a run has
 the machine to itself, which the studies of accuracy don't give it: nothing else should
 run beside this one. A few epochs, of which the first is left out; accuracy is no
-question here. With `--seeds 3` it took 13 minutes on 2 cores with AVX-512 and without
-float16 arithmetic, `resnet20` 38 s an epoch at 16 (docs/results/epoch_time.md).
+question here. With `--seeds 3` it took 14 minutes on 2 cores with AVX-512 and without
+float16 arithmetic, `resnet20` 40 s an epoch at 16 (docs/results/epoch_time.md).
 """
 
 from keras16.study import Row, Run, Study
