@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import pathlib
 import warnings
+import zipfile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -237,6 +238,11 @@ def _loaded(path: str) -> keras.Model:
 
     if not pathlib.Path(path).is_file():
         raise UserError(f"no file {path}: give the path of a saved .keras model.")
+    if not zipfile.is_zipfile(path):  # Keras would say that there is no such file
+        raise UserError(
+            f"{path} is damaged or no .keras file: save it again with model.save, or "
+            "give FILE.py:function."
+        )
     try:
         return keras.models.load_model(path, compile=False)
     except Exception as error:  # whatever is wrong inside the file

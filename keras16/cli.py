@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import importlib.util
 import os
@@ -19,6 +20,7 @@ from keras16.errors import UserError
 # What the file system has against a folder or file of the user's. Other errors of the
 # system are ours, and keep their traceback.
 REFUSALS = (FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
+NO_ROOM = (errno.EROFS, errno.ENOSPC, errno.EDQUOT)  # these have no class of their own
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 
 
@@ -73,7 +75,9 @@ def one_line_errors() -> Iterator[None]:
         raise OneLineError(usage_line(error)) from error
     except UserError as error:
         raise OneLineError(str(error)) from error
-    except REFUSALS as error:
+    except OSError as error:
+        if not isinstance(error, REFUSALS) and error.errno not in NO_ROOM:
+            raise
         raise OneLineError(refusal(error)) from error
     except KeyboardInterrupt as error:
         raise OneLineError("interrupted.", INTERRUPTED) from error

@@ -144,8 +144,9 @@ def margin_of(metric: Metric, margin: float | None) -> float:
     """
     if margin is None and not metric.is_share:
         raise UserError(
-            f"give a margin, in the units of {metric.name}: differences below it count "
-            "as equal. A hundredth of the value that you expect is usual."
+            f"give a margin, in the units of {metric.name} (--margin, in Python margin="
+            "): differences below it count as equal. A hundredth of the value that you "
+            "expect is usual."
         )
     found = POINTS if margin is None else margin
     if not found > 0 or not math.isfinite(found):

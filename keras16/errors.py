@@ -10,6 +10,10 @@ class UserError(ValueError):
     traceback. Library users may catch it as a `ValueError`.
     """
 
+    # Autograph raises an error anew, with where it came from; of its own class only if
+    # that is made as an `Exception` is.
+    __init__ = Exception.__init__
+
 
 def no_second_derivative(what: str) -> UserError:
     """What is told where a gradient is differentiated that can't be."""

@@ -7,6 +7,7 @@ import json
 import pathlib
 import tempfile
 import time
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -39,6 +40,7 @@ class FormatName(click.ParamType):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> str:
         """The name, or `UserError`."""
+        import_tensorflow()
         from keras16.tolerance import formats
 
         return value if value == GRID else formats.get(value).name
@@ -107,14 +109,14 @@ def command(
 ) -> None:
     """Tells whether rounding can have changed what a net answers.
 
-    A MODEL is a saved FILE.keras, or the name or id of a run in MLflow. Of one, the
-    net is compared with its 16-bit cast (a 16-bit net with the 32-bit one of its
-    weights); of several also the first two of unlike precisions, and the first two of
-    like ones as a control. delta is the largest difference of two nets' probabilities
-    for a class, gamma the lead of the largest one; where gamma > 2 delta both nets
-    certainly give the same class. An answer is proven where rounding cannot have
-    changed it, whatever any other net says. Formats, shifts and layers take at most
-    1,000 examples.
+    A MODEL is a saved FILE.keras, or the name or id of a run in MLflow (of several
+    of a name the latest). Of one, the net is compared with its 16-bit cast (a 16-bit
+    net with the 32-bit one of its weights); of several also the first two of unlike
+    precisions, and the first two of like ones as a control. delta is the largest
+    difference of two nets' probabilities for a class, gamma the lead of the largest
+    one; where gamma > 2 delta both nets certainly give the same class. An answer is
+    proven where rounding cannot have changed it, whatever any other net says. Formats,
+    shifts and layers take at most 1,000 examples.
 
     Exit codes: 0 done; 1 certified answers differ, or the record could not be kept; 2
     input that cannot be used.
@@ -315,6 +317,8 @@ def _net(name: str, uri: str) -> Net:
         if path.suffix == ".keras":
             if not path.is_file():
                 raise UserError(f"no file {name}: give a saved .keras model.")
+            if not zipfile.is_zipfile(path):  # Keras would say that there is none
+                raise UserError(f"{name} is damaged or no .keras file: save it again.")
             return Net(name, keras.saving.load_model(path, compile=False), {})
         with tempfile.TemporaryDirectory() as folder:
             run = tracking.model_of(name, uri, pathlib.Path(folder))

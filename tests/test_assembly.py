@@ -312,6 +312,8 @@ def test_a_file_that_is_no_model_is_refused(tmp_path, content):
     with pytest.raises(UserError, match="net.keras") as refused:
         training.prepare(Run(model=str(path)))
     assert "\n" not in str(refused.value)
+    told = "no file" if content is None else "is damaged or no .keras file"
+    assert told in str(refused.value)
 
 
 def test_a_model_of_raw_pixels_gets_them_raw(tmp_path):

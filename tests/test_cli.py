@@ -511,6 +511,8 @@ def test_tensorflow_starts_without_a_word():
     [
         (PermissionError(13, "Permission denied", "a/b"), "a/b can't be used: Permis"),
         (PermissionError("no"), "no."),
+        (OSError(30, "Read-only file system", "a/b"), "a/b can't be used: Read-only"),
+        (OSError(28, "No space left on device", "a/b"), "a/b can't be used: No space"),
         (NotADirectoryError(20, "Not a directory", "file/b/c"), "file is a file, and "),
     ],
 )

@@ -360,6 +360,10 @@ def test_npz_that_is_another_file(tmp_path):
     with path.open("wb") as file:
         np.save(file, PIXELS)
     assert "one bare array" in refusal(data.load, str(path))
+    path.write_text("hi")
+    text = refusal(data.load, str(path))
+    assert "its format is unknown" in text  # NumPy: "load it unsafely"
+    assert "unsafe" not in text
 
 
 # FILE.py:function

@@ -102,6 +102,13 @@ def test_a_mac_has_no_gpu_support():
     assert any("macOS" in one.problem and one.level == "note" for one in notes)
 
 
+@pytest.mark.parametrize("switch", ["", "0", "vectors", "avx2", "axv2"])
+def test_a_switch_that_nobody_knows_is_told(switch):
+    notes = doctor.findings(machine(environment={"KERAS16_KERNELS": switch}))
+    told = [one.remedy for one in notes if "KERAS16_KERNELS" in one.problem]
+    assert told == (["Unset it, or give 0, vectors or avx2."] * (switch == "axv2"))
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [

@@ -128,8 +128,14 @@ def test_class_ids_keep_a_softmax_where_the_loss_takes_one(tmp_path, monkeypatch
     [
         ({"metric": "r2_score"}, "R2Score has no 16-bit form"),
         ({"loss": "ctc"}, "CTC has no 16-bit form"),
-        ({"loss": "mean_squared"}, "there is no loss 'mean_squared'"),
-        ({"metric": "mean_squared"}, "there is no metric 'mean_squared'"),
+        (
+            {"loss": "mean_squared"},
+            r"there is no loss 'mean_squared' \(mean_squared_error, .*FILE.py:NAME",
+        ),
+        (
+            {"metric": "nothing at all"},
+            "there is no metric 'nothing at all': .* of keras.metrics",
+        ),
         ({"loss": "own.py:none"}, "own.py has no function 'none'"),
         ({"metric": "f1_score"}, "metric f1_score gives several numbers"),
         ({"label_smoothing": 0.1}, "label_smoothing is of the cross-entropy"),

@@ -15,6 +15,7 @@ from tests.traced import (
     both,
     computed_in,
     constant,
+    of_tensorflow,
     run,
     value_and_gradients,
 )
@@ -177,6 +178,21 @@ def test_a_regularizer_refuses():
     penalty = regularizers.L2(0.01)
     with pytest.raises(UserError, match="a regularizer has no second derivative"):
         second(penalty, [drawn(4, 5)], along=constant(drawn(4, 5, seed=2)))
+
+
+@of_tensorflow("autograph raises errors anew, and most as one of its own")
+def test_a_refusal_can_be_caught_outside_a_function_of_tensorflow():
+    import tensorflow as tf
+
+    layer = layers.LayerNormalization(dtype="float16")
+    direction = constant(drawn(4, 6, seed=2))
+
+    @tf.function
+    def penalty(x):
+        return second(layer, [x], along=direction)
+
+    with pytest.raises(UserError, match="normalization has no second derivative"):
+        penalty(constant(drawn(4, 6)))
 
 
 def test_what_a_refusal_asks_for_helps():

@@ -121,7 +121,7 @@ def test_the_data_set_is_the_runs_own(invoke):
     [
         ([], "or give --floor"),
         (["nothing.keras"], "no file nothing.keras"),
-        (["broken.keras"], "broken.keras can't be loaded"),
+        (["broken.keras"], "broken.keras is damaged or no .keras file"),
         (["no-such-run"], "no run 'no-such-run' with a model"),
         (["0" * 32], "with a model"),
         (["net16.keras", "--dataset", "halves.npz"], "takes inputs of shape (28, 28"),

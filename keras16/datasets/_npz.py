@@ -34,9 +34,15 @@ def read(path: pathlib.Path) -> Dataset:
         raise
     except DAMAGE as error:
         raise UserError(
-            f"{path} is damaged or no .npz file ({reason(error)}): make it again with "
+            f"{path} is damaged or no .npz file ({_reason(error)}): make it again with "
             f"{HOW_TO_SAVE}."
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """NumPy takes what it doesn't know for pickled objects, and says to run them."""
+    told = reason(error)
+    return "its format is unknown" if "pickle" in told else told
 
 
 def _dataset(path: pathlib.Path, archive: Any) -> Dataset:

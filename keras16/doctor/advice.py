@@ -6,6 +6,7 @@ import dataclasses
 
 from keras16 import hardware
 from keras16.doctor.facts import OLDEST_PYTHON, SUPPORTED_BACKENDS, Facts
+from keras16.kernels import SWITCHES
 
 OLDEST_KERAS = (3, 15)
 # The driver that a major version of CUDA needs, on Linux: NVIDIA, CUDA Toolkit
@@ -208,7 +209,16 @@ def _tensorflow_findings(facts: Facts) -> list[Finding]:
                 "Unset it.",
             )
         )
-    is_asked = facts.environment.get("KERAS16_KERNELS") != "0"
+    switch = facts.environment.get("KERAS16_KERNELS", "")
+    if switch not in SWITCHES:
+        found.append(
+            Finding(
+                "note",
+                f"KERAS16_KERNELS={switch} is not known, and changes nothing.",
+                f"Unset it, or give {', '.join(SWITCHES[1:-1])} or {SWITCHES[-1]}.",
+            )
+        )
+    is_asked = switch != "0"
     has_vectors = facts.system == "Linux" and "avx2" in facts.cpu_flags
     wants_own = has_vectors and not facts.float16_kernels
     if wants_own and not facts.own_kernels and not facts.backend_gpus:

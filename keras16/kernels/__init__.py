@@ -18,6 +18,7 @@ from typing import NamedTuple
 # In the environment. "0": do as if there were none; "vectors": as if there were no
 # matrix unit; "avx2": as on a CPU without AVX-512.
 SWITCH = "KERAS16_KERNELS"
+SWITCHES = ("", "0", "vectors", "avx2")
 
 
 class Library(NamedTuple):

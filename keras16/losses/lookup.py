@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from keras16 import lookup
 from keras16.backend import wrapped
 from keras16.errors import UserError
 from keras16.losses._sixteen import Refused, SixteenBit, refusal
@@ -70,7 +71,7 @@ def get(identifier: Any, dtype: Any = None) -> Any:
     try:
         found = keras.losses.get(identifier)
     except (TypeError, ValueError) as error:
-        raise UserError(f"there is no loss {identifier!r}: {_line(error)}") from error
+        raise lookup.unknown("losses", identifier, error) from error
     if isinstance(found, keras.losses.Loss):
         return _of_object(found, dtype)
     named = isinstance(identifier, str)
@@ -127,7 +128,3 @@ def _check_not_refused(cls: Any, dtype: Any) -> None:
 
 def _name(dtype: Any) -> str:
     return keras.dtype_policies.get(dtype).compute_dtype
-
-
-def _line(error: Exception) -> str:
-    return str(error).splitlines()[0]

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from keras16 import lookup
 from keras16.backend import wrapped
 from keras16.errors import UserError
 from keras16.numerics import bits
@@ -68,8 +69,7 @@ def get(identifier: Any, dtype: Any = None) -> Any:
     try:
         found = keras.metrics.get(identifier)
     except (TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"there is no metric {identifier!r}: {reason}") from error
+        raise lookup.unknown("metrics", identifier, error) from error
     is_metric = isinstance(found, keras.metrics.Metric)
     metric = _of_object(found, dtype) if is_metric else _of(found, {}, dtype)
     # As Keras' compile names it.

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from keras16 import lookup
 from keras16.backend import own_floats
 from keras16.errors import UserError
 from keras16.optimizers._sixteen import SixteenBit
@@ -76,8 +77,7 @@ def _stock(identifier: Any) -> Any:
         with own_floats.used("float32"):
             return keras.optimizers.get(identifier)
     except (TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{identifier!r} is no optimizer: {reason}") from error
+        raise lookup.unknown("optimizers", identifier, error) from error
 
 
 def _config(stock: Any) -> dict[str, Any]:

@@ -39,7 +39,8 @@ def notes(outcome: Outcome) -> list[str]:
     rounds = len(outcome.ceilings)
     lines = [
         f"{outcome.parameters:,} parameters, {outcome.flops / 1e9:.3g} GFLOP of "
-        f"products a step, {outcome.settings['optimizer']}; {rounds} rounds on "
+        f"products a step, {outcome.settings['optimizer']}; {rounds} "
+        f"round{'s' * (rounds != 1)} on "
         f"{outcome.cores} cores, Keras on {BACKENDS[outcome.backend]}."
     ]
     lines += [_ceilings(outcome)] if outcome.ceilings else []
