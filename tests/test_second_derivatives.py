@@ -10,6 +10,7 @@ from layer_cases import CASES, case
 
 from keras16 import layers, losses, regularizers
 from keras16.errors import UserError
+from keras16.layers import _activations
 from tests.traced import (
     HAS_KERNELS,
     both,
@@ -103,6 +104,20 @@ def layer_and_twin(name, use):
 @pytest.mark.parametrize("name", RIGHT)
 def test_they_are_those_of_float64(name, compiled):
     agrees(name, RIGHT[name], compiled)
+
+
+@pytest.mark.parametrize(
+    "name", ["gelu", "silu", "mish", "softplus", "tanh_shrink", "squareplus", "selu"]
+)
+def test_those_of_activations_are_those_of_float64(name):
+    stock = getattr(keras.activations, name)
+    x, along = drawn(16, 8), drawn(16, 8, seed=2)
+    mine = _activations.sixteen_bit(stock)
+    got = second(mine, [x], along=constant(along))[1]
+    with computed_in("float64"):
+        exact = constant(along.astype("float64"))
+        want = second(stock, [x.astype("float64")], along=exact)[1]
+    assert layer_twins.error(got, want) < 16
 
 
 @pytest.mark.skipif(not HAS_KERNELS, reason="refused where there are no kernels")
