@@ -156,7 +156,7 @@ def core(
     if path.endswith(".py"):
         model = _called(name, dataset)
     elif path.endswith(".keras"):
-        model = _loaded(path)
+        model = loaded(path)
     else:
         model = catalog.load("models", name)(dataset.input_shape, dataset.classes)
         if has_counterparts(model):
@@ -233,7 +233,12 @@ def _as_graph(model: keras.Model, name: str, dataset: Dataset) -> keras.Model:
         ) from error
 
 
-def _loaded(path: str) -> keras.Model:
+def loaded(path: str) -> keras.Model:
+    """A saved model, without the optimizer and loss that it may have been saved with.
+
+    Raises:
+        UserError: There is no such file, or it is no model.
+    """
     import keras
 
     if not pathlib.Path(path).is_file():

@@ -46,10 +46,10 @@ def unknown(kind: str, identifier: Any, error: Exception) -> UserError:
     names = _names(kind)
     near = difflib.get_close_matches(identifier.lower(), names, 3)
     hint = f" ({', '.join(names[name] for name in near)}?)" if near else ""
-    return UserError(
-        f"{told}{hint}: give the name of one of keras.{kind}, or a function of your "
-        "own (FILE.py:NAME on the command line)."
-    )
+    own = "an object of your own"
+    if kind in ("losses", "metrics"):
+        own = "a function of your own (FILE.py:NAME on the command line)"
+    return UserError(f"{told}{hint}: give the name of one of keras.{kind}, or {own}.")
 
 
 def _singular(kind: str) -> str:

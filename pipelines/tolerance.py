@@ -7,7 +7,6 @@ import json
 import pathlib
 import tempfile
 import time
-import zipfile
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -308,18 +307,12 @@ class Job:
 
 def _net(name: str, uri: str) -> Net:
     """A net from its file or its run."""
-    import keras
-
-    from keras16 import served_model, tracking, user_code
+    from keras16 import assembly, served_model, tracking, user_code
 
     path = pathlib.Path(name).expanduser()
+    if path.suffix == ".keras":
+        return Net(name, assembly.loaded(str(path)), {})
     try:
-        if path.suffix == ".keras":
-            if not path.is_file():
-                raise UserError(f"no file {name}: give a saved .keras model.")
-            if not zipfile.is_zipfile(path):  # Keras would say that there is none
-                raise UserError(f"{name} is damaged or no .keras file: save it again.")
-            return Net(name, keras.saving.load_model(path, compile=False), {})
         with tempfile.TemporaryDirectory() as folder:
             run = tracking.model_of(name, uri, pathlib.Path(folder))
             model = served_model.load(run.folder)

@@ -1,5 +1,7 @@
 """From a run to a compiled model: catalogue parts, the user's own, and refusals."""
 
+import zipfile
+
 import keras
 import numpy as np
 import pytest
@@ -314,6 +316,15 @@ def test_a_file_that_is_no_model_is_refused(tmp_path, content):
     assert "\n" not in str(refused.value)
     told = "no file" if content is None else "is damaged or no .keras file"
     assert told in str(refused.value)
+
+
+def test_an_archive_that_is_no_model_is_refused(tmp_path):
+    path = tmp_path / "net.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", "{}")
+    with pytest.raises(UserError, match=r"net\.keras can't be loaded") as refused:
+        training.prepare(Run(model=str(path)))
+    assert "\n" not in str(refused.value)
 
 
 def test_a_model_of_raw_pixels_gets_them_raw(tmp_path):

@@ -136,6 +136,7 @@ def test_class_ids_keep_a_softmax_where_the_loss_takes_one(tmp_path, monkeypatch
             {"metric": "nothing at all"},
             "there is no metric 'nothing at all': .* of keras.metrics",
         ),
+        ({"metric": "mean_squared"}, "there is no metric 'mean_squared'"),
         ({"loss": "own.py:none"}, "own.py has no function 'none'"),
         ({"metric": "f1_score"}, "metric f1_score gives several numbers"),
         ({"label_smoothing": 0.1}, "label_smoothing is of the cross-entropy"),

@@ -37,7 +37,6 @@ _DROPPED = "Keras16Dropped"
 _SOFTMAX = "Keras16Softmax"
 _SOFTMAX_BACK = "Keras16SoftmaxOfSlopes"
 _NORMALIZED_BACK = "Keras16BatchNormalizationOfSlopes"
-_CROSS_ENTROPIES_BACK = "Keras16CrossEntropiesOfSlopes"
 
 # A function of two tensors and the geometry.
 _Rule = Callable[[Any, Any, Any], Any]
@@ -759,13 +758,8 @@ def _gradients_along_rows(op: Any, upstream: Any) -> list[Any]:
     return [tf.broadcast_to(part[:, None], tf.shape(rows)), None]
 
 
-def _first_alone(what: str) -> Any:
-    """The gradient of an operation that is a gradient by hand, and has none itself."""
-
-    def refuse(op: Any, *upstream: Any) -> None:
-        raise no_second_derivative(what)
-
-    return refuse
+def _no_gradient_of_normalized_back(op: Any, *upstream: Any) -> None:
+    raise no_second_derivative("batch normalization")
 
 
 def _like(op: Any, *gradients: Any) -> list[Any]:
@@ -800,6 +794,5 @@ _GRADIENTS = {
     _DROPPED: _gradient_of_dropped,
     _SOFTMAX: _gradient_of_softmax,
     _SOFTMAX_BACK: _gradients_of_softmax_back,
-    _NORMALIZED_BACK: _first_alone("batch normalization"),
-    _CROSS_ENTROPIES_BACK: _first_alone("the cross-entropy of class ids"),
+    _NORMALIZED_BACK: _no_gradient_of_normalized_back,
 }

@@ -6,7 +6,7 @@ import dataclasses
 
 from keras16 import hardware
 from keras16.doctor.facts import OLDEST_PYTHON, SUPPORTED_BACKENDS, Facts
-from keras16.kernels import SWITCHES
+from keras16.kernels import SWITCH, SWITCHES
 
 OLDEST_KERAS = (3, 15)
 # The driver that a major version of CUDA needs, on Linux: NVIDIA, CUDA Toolkit
@@ -209,12 +209,12 @@ def _tensorflow_findings(facts: Facts) -> list[Finding]:
                 "Unset it.",
             )
         )
-    switch = facts.environment.get("KERAS16_KERNELS", "")
+    switch = facts.environment.get(SWITCH, "")
     if switch not in SWITCHES:
         found.append(
             Finding(
                 "note",
-                f"KERAS16_KERNELS={switch} is not known, and changes nothing.",
+                f"{SWITCH}={switch} is not known, and changes nothing.",
                 f"Unset it, or give {', '.join(SWITCHES[1:-1])} or {SWITCHES[-1]}.",
             )
         )
@@ -229,7 +229,7 @@ def _tensorflow_findings(facts: Facts) -> list[Finding]:
                 "the steps of precision 16, which are several times as slow.",
                 "Install GCC (Debian: gcc), then keras16 again."
                 if is_asked
-                else "Unset KERAS16_KERNELS.",
+                else f"Unset {SWITCH}.",
             )
         )
     few = [
