@@ -19,6 +19,19 @@ CONTRACT = {
     "optimizers": "build",
     "schedules": "build",
 }
+# The usual depths of models that take one; of resnet and vit others work, too.
+DEPTHS = {
+    "densenet": (121, 169, 201),
+    "resnet": (20, 32, 44, 56, 110),
+    "vgg": (16, 19),
+    "vit": (8, 12),
+}
+# What may stand in a name's place.
+FORMS = {
+    "datasets": "FILE.npz, FILE.py:function or a folder with one sub-folder of images "
+    "per class",
+    "models": "FILE.py:function, FILE.keras or applications.NAME",
+}
 
 
 def names(kind: str) -> list[str]:
@@ -30,6 +43,13 @@ def names(kind: str) -> list[str]:
     folder = pathlib.Path(__file__).parent / kind
     found = (module.name for module in pkgutil.iter_modules([str(folder)]))
     return sorted(name for name in found if not name.startswith("_"))
+
+
+def choices(kind: str) -> list[str]:
+    """The same as a user would write them: a model that takes a depth has its usual."""
+    return [
+        f"{name}{depth}" for name in names(kind) for depth in DEPTHS.get(name, ("",))
+    ]
 
 
 def load(kind: str, name: str) -> Any:
@@ -61,10 +81,11 @@ def split_depth(name: str) -> tuple[str, int | None]:
 
 def unknown(kind: str, name: str) -> str:
     """One line that names the parts there are, the likeliest first."""
-    known = names(kind)
+    known = choices(kind)
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}? There" if near else "there"
-    return f"no {kind.removesuffix('s')} {name!r}: {hint} are {', '.join(known)}."
+    own = f"; or give {FORMS[kind]}" if kind in FORMS else ""
+    return f"no {kind.removesuffix('s')} {name!r}: {hint} are {', '.join(known)}{own}."
 
 
 def part(kind: str, name: str) -> ModuleType:

@@ -14,7 +14,6 @@ from keras16.datasets import _checks
 from keras16.errors import UserError
 
 SMALLEST_DEVIATION = 1 / 16
-FORMS = "FILE.npz, FILE.py:function or a folder with one sub-folder of images per class"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -240,9 +239,9 @@ def _read(name: str) -> Dataset:
 
 def _unknown(name: str, path: pathlib.Path) -> str:
     if path.is_file():
-        return f"{name} is no data set that keras16 reads: give {FORMS}."
-    line = catalog.unknown("datasets", name).removesuffix(".")
-    return f"{line}; or give {FORMS}."
+        forms = catalog.FORMS["datasets"]
+        return f"{name} is no data set that keras16 reads: give {forms}."
+    return catalog.unknown("datasets", name)
 
 
 def _quotas(counts: np.ndarray, share: float) -> np.ndarray:

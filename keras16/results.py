@@ -183,15 +183,19 @@ def epochs_file(path: pathlib.Path) -> pathlib.Path:
     return path.with_name(f"{path.stem}-epochs.csv")
 
 
-def write_csv(records: Sequence[Record], path: pathlib.Path) -> None:
+def write_csv(records: Sequence[Record], path: pathlib.Path) -> list[pathlib.Path]:
     """Writes one line a run, and one line an epoch into `NAME-epochs.csv` beside it.
 
     Args:
         records: Of one study.
         path: Such as docs/results/mnist_dnn.csv.
+
+    Returns:
+        Both files.
     """
     _write(path, [_line(record) for record in records])
     _write(epochs_file(path), [line for r in records for line in _epoch_lines(r)])
+    return [path, epochs_file(path)]
 
 
 def read_csv(path: pathlib.Path) -> tuple[Record, ...]:

@@ -11,30 +11,11 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from keras16.errors import UserError
-
 if TYPE_CHECKING:
     import keras
 
 DEFAULT_FOLDER = pathlib.Path("mlruns", "models")
 UNSAFE = re.compile(r"[^-.,=+ \w]+")  # in a file's name
-
-
-def ready(folder: pathlib.Path) -> pathlib.Path:
-    """Makes the folder that will take the model: before the training, not after.
-
-    Raises:
-        UserError: No file can be made there.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
-    except OSError as error:
-        raise UserError(
-            f"the model can't be saved in {folder} ({error.strerror}): name another "
-            "folder with --output."
-        ) from error
 
 
 def spare_folder() -> pathlib.Path:

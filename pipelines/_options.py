@@ -18,17 +18,19 @@ from keras16.study import Run
 ROUNDINGS = ("nearest", "kahan", "stochastic")
 BATCH_NORMS = ("keras16", "plain", "stock")
 AUGMENTATIONS = ("none", "flip", "shift", "flip_shift", "shift2", "flip_shift2")
-DEPTHS = {  # completed after the name; of resnet and vit others work
-    "densenet": (121, 169, 201),
-    "resnet": (20, 32, 44, 56, 110),
-    "vgg": (16, 19),
-    "vit": (8, 12),
-}
 LARGEST_SEED = 2**31 - 1
+
+
+class Count(click.IntRange):
+    """A whole number between bounds."""
+
+    name = "integer"  # click calls it "integer range" even where it refuses a word
 
 
 class Number(click.FloatRange):
     """A finite number between bounds: click lets `nan` and `inf` through."""
+
+    name = "number"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
         """The number, or click's usage error."""
@@ -81,7 +83,7 @@ class Part(click.ParamType):
 
     def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list:
         """The catalogue's names, then files."""
-        names = self.names()
+        names = catalog.choices(self.kind)
         if self.kind == "models":
             # One word for all of them until it is asked for.
             deeper = incomplete.startswith(applications.PREFIX)
@@ -90,14 +92,6 @@ class Part(click.ParamType):
         found = [name for name in names if name.startswith(incomplete)]
         items = [CompletionItem(name) for name in found]
         return items or [CompletionItem(incomplete, type="file")]
-
-    def names(self) -> list[str]:
-        """The catalogue's names; one that takes a depth with the usual depths."""
-        return [
-            f"{name}{depth}"
-            for name in catalog.names(self.kind)
-            for depth in DEPTHS.get(name, ("",))
-        ]
 
 
 class Compiled(click.ParamType):
@@ -202,14 +196,14 @@ FIELDS: dict[str, tuple[click.ParamType | None, str]] = {
         click.Choice(AUGMENTATIONS),
         "Random changes to training images; shifts are by up to 4 pixels, or by 2.",
     ),
-    "epochs": (click.IntRange(min=1), "Passes over the training set."),
-    "batch_size": (click.IntRange(min=1), "Examples a step."),
+    "epochs": (Count(min=1), "Passes over the training set."),
+    "batch_size": (Count(min=1), "Examples a step."),
     "validation": (
         Number(min=0, max=1, max_open=True),
         "Share of the training set held out for validation.",
     ),
     "seed": (
-        click.IntRange(0, LARGEST_SEED),
+        Count(0, LARGEST_SEED),
         "Draws weights, held-out part, data order and augmentation: the same ones at "
         "every precision.",
     ),

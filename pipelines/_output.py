@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pathlib
+import tempfile
 from typing import Any
 
 import click
@@ -24,6 +25,32 @@ def require_folder(option: str, path: pathlib.Path | None) -> None:
     """
     if path is not None and not path.absolute().parent.is_dir():
         raise UserError(f"{option} {path}: there is no such folder.")
+
+
+def ready(folder: pathlib.Path, thing: str, option: str = "") -> pathlib.Path:
+    """Makes a folder that takes files: before the work is done, not after.
+
+    Args:
+        folder: Where it shall be.
+        thing: What will be written there, such as "the model".
+        option: That names another folder; without one it is the working folder's.
+
+    Raises:
+        UserError: No file can be made there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        other = (
+            f"name another folder with {option}"
+            if option
+            else "start keras16 in another folder"
+        )
+        raise UserError(
+            f"{thing} can't be written in {folder} ({error.strerror}): {other}."
+        ) from error
 
 
 def require_figure(path: pathlib.Path | None) -> None:

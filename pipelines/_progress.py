@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -51,12 +52,12 @@ class Lines(Silent):
 
     def started(self, run: Run, model: keras.Model, steps_per_epoch: int) -> None:
         """Tells what is trained."""
-        self.epochs = run.epochs
+        self.run = run
         click.echo(starting_line(run, model, steps_per_epoch), err=True)
 
     def epoch_ended(self, record: Epoch, model: keras.Model) -> None:
         """Tells what the epoch came to."""
-        click.echo(epoch_line(record, self.epochs), err=True)
+        click.echo(epoch_line(record, self.run), err=True)
 
 
 class Live(Silent):
@@ -92,7 +93,7 @@ class Live(Silent):
 
     def started(self, run: Run, model: keras.Model, steps_per_epoch: int) -> None:
         """Makes it a bar with an end."""
-        self.epochs, self.steps = run.epochs, steps_per_epoch
+        self.run, self.steps = run, steps_per_epoch
         self._print(starting_line(run, model, steps_per_epoch))
         self.bar.update(
             self.task,
@@ -104,7 +105,7 @@ class Live(Silent):
         """Moves the bar."""
         self.bar.update(
             self.task,
-            description=f"epoch {epoch}/{self.epochs}",
+            description=f"epoch {epoch}/{self.run.epochs}",
             completed=(epoch - 1) * self.steps + step,
             loss=f"{loss:.4f}",
         )
@@ -112,7 +113,7 @@ class Live(Silent):
     def epoch_ended(self, record: Epoch, model: keras.Model) -> None:
         """Leaves a line above the bar."""
         self.bar.update(self.task, completed=record.epoch * self.steps)
-        self._print(epoch_line(record, self.epochs))
+        self._print(epoch_line(record, self.run))
 
     def _print(self, line: str) -> None:
         self.bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -153,27 +154,24 @@ def starting_line(run: Run, model: keras.Model, steps_per_epoch: int) -> str:
     )
 
 
-def epoch_line(record: Epoch, epochs: int) -> str:
-    """One epoch in one line: losses, accuracies in percent, seconds."""
+def epoch_line(record: Epoch, run: Run) -> str:
+    """One epoch in one line: losses, accuracies in percent, the metric, seconds."""
+    training = record.loss, record.accuracy, record.metric
+    validation = record.val_loss, record.val_accuracy, record.val_metric
+    names = "loss", "accuracy", run.metric_name
     parts = [
-        *_judged("", record.loss, record.accuracy, record.metric),
-        *_judged("val_", record.val_loss, record.val_accuracy, record.val_metric),
+        *_judged(names, training),
+        *_judged([f"val_{name}" for name in names], validation),
         f"{record.epoch_seconds:.2f} s",
     ]
-    return f"epoch {record.epoch}/{epochs}: {', '.join(parts)}"
+    return f"epoch {record.epoch}/{run.epochs}: {', '.join(parts)}"
 
 
-def _judged(
-    prefix: str, loss: float | None, accuracy: float | None, metric: float | None
-) -> list[str]:
-    """Those of the three that there are."""
-    told = (
-        (f"{prefix}loss", loss, "{:.4f}"),
-        (f"{prefix}accuracy", accuracy, "{:.2%}"),
-        (f"{prefix}metric", metric, "{:.4f}"),
-    )
+def _judged(names: Sequence[str], values: Sequence[float | None]) -> list[str]:
+    """Those of loss, accuracy and metric that there are."""
+    forms = "{:.4f}", "{:.2%}", "{:.4f}"
     return [
         f"{name} {form.format(value).replace('%', ' %')}"
-        for name, value, form in told
+        for name, form, value in zip(names, forms, values, strict=True)
         if value is not None
     ]

@@ -158,12 +158,11 @@ class Job:
 def written(
     study: Study, records: Sequence[Record], folder: pathlib.Path
 ) -> list[pathlib.Path]:
-    """Writes the report, and its runs beside it; returns the report's files."""
+    """Writes the report, and its runs beside it; returns the files."""
     from keras16.report import study as report
 
     paths = report.write(study, records, folder)
-    results.write_csv(records, folder / f"{study.name}.csv")
-    return paths
+    return [*paths, *results.write_csv(records, folder / f"{study.name}.csv")]
 
 
 def from_ledger(study: Study, scaled: Study) -> tuple[Record, ...]:

@@ -13,7 +13,7 @@ import click
 from keras16.applications import names as known_names
 from keras16.errors import UserError
 
-from ._options import Number, json_option
+from ._options import Count, Number, json_option
 from ._output import require_folder
 from ._quiet import import_tensorflow, results_only
 
@@ -77,7 +77,7 @@ random images sets its batch-norm statistics; then `keras16.convert` makes its t
 )
 @click.option(
     "--examples",
-    type=click.IntRange(min=2),
+    type=Count(min=2),
     default=128,
     show_default=True,
     help="Images in each pass, to begin with: four times as many, up to 2,048, as long "

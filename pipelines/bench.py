@@ -10,7 +10,7 @@ import click
 
 from keras16.study import Run
 
-from ._options import Number, Part, Several, json_option, run_options
+from ._options import Count, Number, Part, Several, json_option, run_options
 from ._output import require_figure
 from ._quiet import import_tensorflow, results_only
 from ._stopping import StopOnSignal
@@ -38,7 +38,7 @@ OPTIMIZERS = ("adam", "sgd")
     "--batch-sizes",
     "--batch-size",
     "batch_sizes",
-    type=Several(click.IntRange(min=1), "number"),
+    type=Several(Count(min=1), "number"),
     default="128",
     show_default=True,
     help="Examples a step; one or more, with commas.",
@@ -59,14 +59,14 @@ OPTIMIZERS = ("adam", "sgd")
 @run_options("seed")
 @click.option(
     "--shape",
-    type=Several(click.IntRange(min=1), "number"),
+    type=Several(Count(min=1), "number"),
     default="32,32,3",
     show_default=True,
     help="Of an example of random pixels.",
 )
 @click.option(
     "--classes",
-    type=click.IntRange(min=2),
+    type=Count(min=2),
     default=10,
     show_default=True,
     help="Of random pixels.",
@@ -78,7 +78,7 @@ OPTIMIZERS = ("adam", "sgd")
 )
 @click.option(
     "--rounds",
-    type=click.IntRange(min=1),
+    type=Count(min=1),
     default=11,
     show_default=True,
     help="Turns of each contender, in another order each time.",
@@ -92,7 +92,7 @@ OPTIMIZERS = ("adam", "sgd")
 )
 @click.option(
     "--cores",
-    type=click.IntRange(min=1),
+    type=Count(min=1),
     help="That every contender is pinned to.  [default: all]",
 )
 @click.option(

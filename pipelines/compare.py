@@ -17,6 +17,7 @@ from keras16 import precision
 from . import _study_progress
 from ._options import (
     STEP_FIELDS,
+    Count,
     Number,
     PrecisionName,
     Several,
@@ -24,7 +25,7 @@ from ._options import (
     run_options,
     tracking_uri_option,
 )
-from ._output import plain, say
+from ._output import plain, ready, say
 from ._quiet import results_only
 from ._stopping import StopOnSignal
 from ._table import rendered
@@ -60,7 +61,7 @@ STOPPING = b"\nkeras16: stopping; what is known so far is told. Again to abort.\
 )
 @click.option(
     "--epochs",
-    type=click.IntRange(min=1),
+    type=Count(min=1),
     help="Of every run.  [default: at most 8, so that three seeds fit]",
 )
 @click.option(
@@ -116,6 +117,7 @@ def command(
     from keras16.store import store_uri
 
     uri = store_uri(tracking_uri)
+    ready(FOLDER / "compare", "what it comes to")
     shown = Shown(quiet)
     with results_only(), StopOnSignal(STOPPING) as stop, shown:
         job = Job(

@@ -12,7 +12,8 @@ import click
 from keras16.errors import UserError
 
 from . import _recipes
-from ._options import Several, json_option, tracking_uri_option
+from ._options import Count, Several, json_option, tracking_uri_option
+from ._output import ready
 from ._quiet import results_only
 from ._stopping import StopOnSignal
 
@@ -62,12 +63,12 @@ def scale_options(function: Any) -> Any:
         ),
         click.option(
             "--epochs",
-            type=click.IntRange(min=1),
+            type=Count(min=1),
             help="Of every run, instead of the study's.",
         ),
         click.option(
             "--seeds",
-            type=click.IntRange(min=1),
+            type=Count(min=1),
             help="Of every row and arm, instead of the study's.",
         ),
     ):
@@ -126,7 +127,7 @@ def _described(study: Study) -> dict[str, Any]:
 @scale_options
 @click.option(
     "--workers",
-    type=click.IntRange(min=1),
+    type=Count(min=1),
     default=1,
     show_default=True,
     help="Runs side by side. More than one spoils the epoch times.",
@@ -264,6 +265,7 @@ def report_command(
         records = from_ledger(study, _as_last_run(study, scale))
     _refuse_nothing(study, records, source or tracking_uri)
     folder = output or FOLDER / "studies" / study.name
+    ready(folder, "the report", "--output")
     with results_only():
         paths = written(study, records, folder)
     if as_json:

@@ -15,7 +15,7 @@ from keras16.errors import UserError
 from keras16.study import short_name
 
 from ._floor import FloorJob
-from ._options import Part, Several, json_option, tracking_uri_option
+from ._options import Count, Part, Several, json_option, tracking_uri_option
 from ._output import plain, say
 from ._quiet import import_tensorflow, results_only
 from ._subject import Subject
@@ -54,7 +54,7 @@ class FormatName(click.ParamType):
 )
 @click.option(
     "--examples",
-    type=click.IntRange(min=1),
+    type=Count(min=1),
     help="The first so many test examples.  [default: all]",
 )
 @click.option(

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from keras16 import precision
 from keras16.results import MEASURED
 from keras16.study import Run
 
 from . import _model_file, _progress
 from ._options import json_option, run_options, tracking_uri_option
-from ._output import plain, say
+from ._output import plain, ready, say
 from ._quiet import import_tensorflow, results_only
 from ._stopping import StopOnSignal
 from ._table import rendered
@@ -115,7 +116,7 @@ class Job:
         self.store = store_uri(tracking_uri)
         self.experiment = experiment
         self.run_name = run_name
-        self.output = _model_file.ready(output)
+        self.output = ready(output, "the model", "--output")
         self.result: Result
         self.model_path: pathlib.Path | None = None
         self.tracked: Tracked
@@ -246,6 +247,14 @@ class Recorder:
         expectation = hardware.expectation(run.precision)
         if expectation and not self.quiet:
             say(expectation)
+        if (
+            run.rounding != "nearest"
+            and precision.get(run.precision).variable_dtype == "float32"
+        ):
+            say(
+                f"--rounding {run.rounding} does nothing at {run.precision}, whose "
+                "weights are float32."
+            )
         self.job.open_record(self.record, run, model)
 
     def stepped(self, epoch: int, step: int, loss: float) -> None:

@@ -13,7 +13,7 @@ import click
 
 from keras16.study import Run, short_name
 
-from ._options import Number, json_option, run_options, tracking_uri_option
+from ._options import Count, Number, json_option, run_options, tracking_uri_option
 from ._output import require_figure, say
 from ._quiet import (
     LEVEL,
@@ -66,14 +66,14 @@ class Epsilons(click.ParamType):
 )
 @click.option(
     "--per-decade",
-    type=click.IntRange(1, 10),
+    type=Count(1, 10),
     default=1,
     show_default=True,
     help="Epsilons between two powers of ten.",
 )
 @click.option(
     "--seeds",
-    type=click.IntRange(1, 100),
+    type=Count(1, 100),
     default=3,
     show_default=True,
     help="Runs of each epsilon, with seeds 0, 1, ...",

@@ -8,7 +8,7 @@ import click
 
 from keras16 import store
 
-from ._options import tracking_uri_option
+from ._options import Count, tracking_uri_option
 
 
 @click.command(name="ui")
@@ -19,7 +19,7 @@ from ._options import tracking_uri_option
     show_default=True,
     help="Address to listen on; the default is reached from this machine alone.",
 )
-@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
+@click.option("--port", type=Count(1, 65535), default=5000, show_default=True)
 def command(tracking_uri: str | None, host: str, port: int) -> None:
     """Starts the MLflow UI, to browse and compare the runs.
 

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from keras16 import __version__, catalog, cli, tracking, training
 from keras16.errors import UserError
 from keras16.study import Run
+from pipelines import _progress
 
 ROOT = pathlib.Path(__file__).parents[1]
 GOLDEN = pathlib.Path(__file__).parent / "golden"
@@ -37,10 +38,14 @@ HEAVY = ("keras", "matplotlib", "mlflow", "numpy", "rich", "tensorflow")
 USER_ERRORS = {
     "train --precision 17": "no precision '17'",
     "train --model cnnn": "no model 'cnnn'",
+    "train --model resnett20": "did you mean 'resnet20'? There are airbench,",
+    "train --model lenet": "xception; or give FILE.py:function, FILE.keras or",
     "train --dataset mnist5": "no dataset 'mnist5'",
+    "train --dataset nothing": "mnist5k; or give FILE.npz, FILE.py:function",
     "train --optimizer adamm": "'--optimizer'",
     "train --epochs 0": "'--epochs'",
-    "train --epochs two": "'--epochs'",
+    "train --epochs two": "'--epochs': 'two' is not a valid integer",
+    "train --epsilon two": "'--epsilon': 'two' is not a valid number",
     "train --batch-size 0": "'--batch-size'",
     "train --learning-rate 0": "'--learning-rate'",
     "train --learning-rate inf": "'--learning-rate'",
@@ -55,6 +60,7 @@ USER_ERRORS = {
     "train --augmentation mixup": "'--augmentation'",
     "train --tracking-uri ftp://nowhere": "ftp://nowhere",
     "train --output /dev/null/models": "--output",
+    "train --output /proc/models": "(No such file or directory): name another folder",
     "train cnn": "unexpected extra argument",
     "train --modle cnn": "--model",
     "audit --epochs 3": "--epochs",
@@ -180,7 +186,7 @@ def test_options_of_train_are_the_fields_of_a_run():
 
 def test_options_have_the_types_and_defaults_of_the_fields():
     options = {each.name: each for each in cli.load("train").command.params}
-    kinds = {"int": "integer range", "float": "float range", "bool": "boolean"}
+    kinds = {"int": "integer", "float": "number", "bool": "boolean"}
     for field in dataclasses.fields(Run):
         option = options[field.name]
         kind = field.type.removesuffix(" | None")
@@ -330,6 +336,25 @@ def test_what_the_monitor_found_is_recorded_and_shown(train):
 def test_progress_goes_to_standard_error_and_can_be_silenced(train):
     assert "epoch 2/7: loss 0.5000, accuracy 90.00 %" in train("--epochs", "7").stderr
     assert train("--quiet").stderr == "a library prints on standard output\n"
+
+
+def test_an_epoch_names_the_metric_of_its_run():
+    epoch = dataclasses.replace(fake_training.epoch(3), metric=0.25, val_metric=0.5)
+    run = Run(loss="mse", metric="own.py:worst", epochs=4)
+    line = _progress.epoch_line(epoch, run)
+    assert line.startswith("epoch 3/4: loss 0.5000, accuracy 90.00 %, own.worst 0.2500")
+    assert ", val_own.worst 0.5000, 1.50 s" in line
+
+
+@pytest.mark.parametrize(
+    ("precision", "told"), [("32", True), ("mixed", True), ("16", False)]
+)
+def test_a_rounding_of_16_bit_weights_is_of_none_where_they_are_wide(
+    train, precision, told
+):
+    done = train("--precision", precision, "--rounding", "kahan")
+    assert (f"--rounding kahan does nothing at {precision}" in done.stderr) is told
+    assert "--rounding" not in train("--precision", precision).stderr
 
 
 def test_a_second_run_overwrites_nothing(train, tmp_path):

@@ -334,6 +334,19 @@ def test_a_whole_comparison_of_a_function_and_arrays(tmp_path, monkeypatch):
     assert found.best is row
 
 
+def test_a_folder_that_takes_no_file_is_refused_before_anything_is_measured(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mlruns").touch()
+    done = CliRunner().invoke(cli.cli, ["compare", "--minutes", "4"])
+    assert done.exit_code == 2
+    assert done.stderr == (
+        "keras16: what it comes to can't be written in mlruns/compare (Not a "
+        "directory): start keras16 in another folder.\n"
+    )
+
+
 def test_the_command_tells_a_table_and_a_sentence(played, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     runner = CliRunner()

@@ -16,6 +16,8 @@ from keras16.study import Run
 from pipelines import _recipes, _study_progress, compare
 from pipelines.study import FOLDER
 
+ROOT = pathlib.Path(__file__).parents[1]
+
 OWN = """
 from keras16.study import Arm, Claim, Row, Run, Study
 
@@ -83,12 +85,23 @@ def test_a_study_from_its_plan_to_its_report(folder):
     csv = folder / "mlruns/studies/own/own.csv"
     elsewhere = study("report", "own.py", "--from", str(csv), "--output", "there")
     assert elsewhere.exit_code == 0, elsewhere.output
-    for name in ("own.md", "own.html", "own.tex", "own.csv"):
+    for name in ("own.md", "own.html", "own.tex", "own.csv", "own-epochs.csv"):
+        assert f"there/{name}" in elsewhere.stdout
         written = (folder / "there" / name).read_text()
         assert written == (csv.parent / name).read_text()
     entries = [Ledger(FOLDER / "runs").entry(p.run) for p in scaled().runs()]
     assert not any(entry.checkpoint.exists() for entry in entries)
     assert not any(entry.model.exists() for entry in entries)
+
+
+def test_a_folder_that_takes_no_report_is_told_in_one_line():
+    runs = ROOT / "docs" / "results" / "formats.csv"
+    done = study("report", "formats", "--from", str(runs), "--output", "/proc/there")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == (
+        "keras16: the report can't be written in /proc/there (No such file or "
+        "directory): name another folder with --output.\n"
+    )
 
 
 def test_arms_scale_a_study_down(folder):
