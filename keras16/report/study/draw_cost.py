@@ -17,6 +17,11 @@ PANELS = {
     "optimizer_bytes": "Optimizer state",
 }
 BAR_HEIGHT = 0.15  # inches
+# Keeps a label readable where it lies on the baseline.
+LABEL: dict[str, Any] = {
+    "bbox": {"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+    "zorder": 3,
+}
 
 
 def figure(grid: Grid) -> Figure | None:
@@ -88,7 +93,7 @@ def _panel(
         bars = axes.barh(
             places, values, height * 0.92, color=looks[arm]["color"], label=arm
         )
-        axes.bar_label(bars, fmt="%.2f", fontsize=7, padding=2)
+        axes.bar_label(bars, fmt="%.2f", fontsize=7, padding=2, **LABEL)
     axes.axvline(1, color="black", lw=1, linestyle="--")
     axes.set_xlim(0, 1.18 * max(1.0, *shares.values()))
     style.bare(axes, "x")
