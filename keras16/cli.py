@@ -79,6 +79,12 @@ def one_line_errors() -> Iterator[None]:
         if not isinstance(error, REFUSALS) and error.errno not in NO_ROOM:
             raise
         raise OneLineError(refusal(error)) from error
+    except MemoryError as error:
+        raise OneLineError(f"not enough memory: {error or 'ask for less'}.") from error
+    except ModuleNotFoundError as error:
+        if error.name != "tensorflow":
+            raise
+        raise OneLineError(without_tensorflow()) from error
     except KeyboardInterrupt as error:
         raise OneLineError("interrupted.", INTERRUPTED) from error
 
@@ -92,6 +98,13 @@ def refusal(error: OSError) -> str:
         if folder.is_file():
             return f"{folder} is a file, and a folder is wanted there: move it."
     return f"{path} can't be used: {error.strerror}."
+
+
+def without_tensorflow() -> str:
+    """What to do where Keras' backend is not installed."""
+    if importlib.util.find_spec("jax"):
+        return "TensorFlow is not installed, JAX is: set KERAS_BACKEND=jax."
+    return "TensorFlow is not installed: pip install tensorflow."
 
 
 def usage_line(error: click.UsageError) -> str:

@@ -108,8 +108,14 @@ class ForeignLoad:
     system tells of the time that they steal; threads of this process do not.
     """
 
-    def __init__(self) -> None:
-        """Begins to measure."""
+    def __init__(self, *, family: bool = False) -> None:
+        """Begins to measure.
+
+        Args:
+            family: Whether processes that this one has started, and that have not
+                ended, count as its own.
+        """
+        self._own_seconds = _family_seconds if family else time.process_time
         self._since = self._now()
 
     def cores(self) -> float:
@@ -119,10 +125,9 @@ class ForeignLoad:
         )
         return max(0.0, (everyone - own) / seconds) if seconds else 0.0
 
-    @staticmethod
-    def _now() -> tuple[float, float, float]:
+    def _now(self) -> tuple[float, float, float]:
         """Seconds: of the clock, of the processor in all, of it for this process."""
-        return time.perf_counter(), _busy_seconds(), time.process_time()
+        return time.perf_counter(), _busy_seconds(), self._own_seconds()
 
 
 def _busy_seconds() -> float:
@@ -133,6 +138,18 @@ def _busy_seconds() -> float:
     # Guests are counted among the users' time, too.
     idle = ("idle", "iowait", "guest", "guest_nice")
     return sum(seconds for name, seconds in times.items() if name not in idle)
+
+
+def _family_seconds() -> float:
+    """What the processor has worked for this process and those that it has started."""
+    import psutil
+
+    seconds = time.process_time()
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it has just ended
+            times = child.cpu_times()
+            seconds += times.user + times.system
+    return seconds
 
 
 class EpochClock:

@@ -40,7 +40,8 @@ def load_function(spec: str) -> Callable[..., Any]:
     module = load_module(path)
     function = getattr(module, name, None)
     if not callable(function):
-        raise UserError(f"{path} has no function {name!r}: {_functions(module)}")
+        what = "no function" if function is None else f"{type(function).__name__}, as"
+        raise UserError(f"{path} has {what} {name!r}: {_functions(module)}")
     return function
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from keras16.errors import UserError
 from keras16.study import Run
 
 from ._options import Count, Number, Part, Several, json_option, run_options
-from ._output import require_figure
+from ._output import require_figure, say
 from ._quiet import import_tensorflow, results_only
 from ._stopping import StopOnSignal
 from ._table import rendered
@@ -123,13 +124,14 @@ def command(
 
     Each contender trains the same net from the same weights in a process of its own,
     pinned to the same cores. They take turns in rounds, of which ratios and medians
-    are taken, with 95 % intervals. One that can't run is told, and the others go on.
+    are taken, with 95 % intervals (of fewer than 6 rounds the least and the
+    greatest). One that can't run is told, and the others go on.
     Beside them stand the machine's own rates, measured in the same rounds. All
     contenders at once hold 10 GB of memory, with a large net more.
 
     Exit codes: 0 measured; 1 keras16-16 itself could not run, or the figure could not
-    be written; 2 input that cannot be used; 130 stopped by Ctrl-C, 143 by SIGTERM:
-    what was measured until then is shown.
+    be written; 2 input that cannot be used, be it one net of several; 130 stopped by
+    Ctrl-C, 143 by SIGTERM: what was measured until then is shown.
 
     \b
     Example:
@@ -149,8 +151,8 @@ def command(
             validation=0.0,
             seed=seed,
         )
-        for model in models
-        for batch_size in batch_sizes
+        for model in dict.fromkeys(models)
+        for batch_size in dict.fromkeys(batch_sizes)
     ]
     require_figure(figure)
     with results_only(), StopOnSignal(STOPPING) as stop:
@@ -162,25 +164,29 @@ def command(
             contest.cores(cores),
             before=import_tensorflow,
             stop=stop.event,
-            tell=(lambda line: None) if quiet else _say,
+            tell=(lambda line: None) if quiet else say,
         )
         pixels = None if dataset else shape
-        outcomes = _run(runs, entered, rules, pixels, classes)
+        outcomes, refused = _run(runs, entered, rules, pixels, classes)
         problem = _drawn(outcomes, figure)
-    click.echo(_as_json(outcomes) if as_json else _as_text(outcomes))
+    click.echo(_as_json(outcomes, seconds) if as_json else _as_text(outcomes))
     if stop.event.is_set():
         raise SystemExit(stop.exit_code)
     failed = any(one.reference.problem for one in outcomes)
-    raise SystemExit(1 if problem or failed else 0)
+    raise SystemExit(2 if refused else 1 if problem or failed else 0)
 
 
 def _run(
     runs: list[Run], entered: Any, rules: Any, shape: Any, classes: int
-) -> list[Outcome]:
-    """One outcome after another, as many as there is time for."""
+) -> tuple[list[Outcome], bool]:
+    """One outcome after another, as many as there is time for.
+
+    Returns:
+        The outcomes, and whether a net was refused: of several the others go on.
+    """
     from keras16.benchmark import contest
 
-    outcomes = []
+    outcomes, refused = [], False
     for run in runs:
         if rules.stop.is_set():
             break
@@ -188,7 +194,12 @@ def _run(
             outcomes.append(contest.run(run, entered, rules, shape, classes))
         except contest.Stopped:
             break
-    return outcomes
+        except UserError as error:
+            if len(runs) == 1:
+                raise
+            say(str(error))
+            refused = True
+    return outcomes, refused
 
 
 def _drawn(outcomes: list[Outcome], figure: pathlib.Path | None) -> str:
@@ -201,7 +212,7 @@ def _drawn(outcomes: list[Outcome], figure: pathlib.Path | None) -> str:
         benchmark.figure(outcomes).savefig(figure)
     except OSError as error:
         problem = f"{figure} can't be written: {error.strerror or error}."
-        _say(problem)
+        say(problem)
         return problem
     return ""
 
@@ -223,20 +234,17 @@ def _as_text(outcomes: list[Outcome]) -> str:
     return "\n".join(lines)
 
 
-def _as_json(outcomes: list[Outcome]) -> str:
+def _as_json(outcomes: list[Outcome], seconds: float) -> str:
     from keras16 import hardware
     from keras16.report import benchmark
 
     return json.dumps(
         {
             "machine": hardware.fingerprint(),
+            "seconds_a_turn": seconds,
             "nets": [benchmark.plain(one) for one in outcomes],
         }
     )
-
-
-def _say(line: str) -> None:
-    click.echo(f"keras16: {' '.join(line.split())}", err=True)
 
 
 def _rendered(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

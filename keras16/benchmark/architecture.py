@@ -15,10 +15,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras16 import training
+from keras16 import training, user_code
 from keras16.benchmark import work
 from keras16.benchmark.architecture_files import CALLS, MODEL, SETTINGS, WEIGHTS
 from keras16.convert import convert
+from keras16.errors import UserError
 from keras16.study import Run
 
 
@@ -40,7 +41,7 @@ def write(run: Run, folder: pathlib.Path) -> dict[str, Any]:
     prepared = training.prepare(dataclasses.replace(run, precision="32"))
     model = convert(prepared.model, "32")
     model.save(folder / MODEL)
-    stock = keras.models.load_model(folder / MODEL, compile=False)
+    stock = _read(folder, run.model)
     found, weights = calls(stock)
     np.savez(folder / WEIGHTS, **weights)  # type: ignore[arg-type]
     (folder / CALLS).write_text(json.dumps(found))
@@ -61,13 +62,52 @@ def loaded(folder: pathlib.Path, policy: str, floatx: str) -> Any:
         policy: Keras' dtype policy.
         floatx: The dtype of floating inputs.
     """
-    model = keras.models.load_model(folder / MODEL, compile=False)
+    name = json.loads((folder / SETTINGS).read_text())["model"]
+    model = _read(folder, name)
     if policy == "float32":
         return model
     config = keras.saving.serialize_keras_object(model)
-    twin = keras.saving.deserialize_keras_object(_with_policy(config, policy, floatx))
+    with keras.saving.custom_object_scope(_own_layers(name)):
+        twin = keras.saving.deserialize_keras_object(
+            _with_policy(config, policy, floatx)
+        )
     twin.set_weights(model.get_weights())
     return twin
+
+
+def _read(folder: pathlib.Path, name: str) -> Any:
+    """The written model, in float32.
+
+    Raises:
+        UserError: It has a layer of the user's that Keras can't make again.
+    """
+    try:
+        with keras.saving.custom_object_scope(_own_layers(name)):
+            return keras.models.load_model(folder / MODEL, compile=False)
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"{name} has a layer that Keras can't make again ({_cause(error)}): give "
+            "it a get_config, and define its class outside of functions or register it "
+            "with @keras.saving.register_keras_serializable()."
+        ) from error
+
+
+def _own_layers(name: str) -> dict[str, type]:
+    """The classes of layers in the file of `FILE.py:function`, by name."""
+    if ".py:" not in name:
+        return {}
+    module = user_code.load_module(pathlib.Path(name.rpartition(":")[0]))
+    return {
+        name: found
+        for name, found in vars(module).items()
+        if isinstance(found, type) and issubclass(found, keras.layers.Layer)
+    }
+
+
+def _cause(error: Exception) -> str:
+    """The first sentence of what was wrong inside: Keras hangs its configs on it."""
+    inside = str(error).rpartition("Exception encountered: ")[2]
+    return user_code.reason(type(error)(inside.partition(". ")[0]))
 
 
 def _with_policy(config: Any, policy: str, floatx: str) -> Any:

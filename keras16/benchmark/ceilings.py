@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import concurrent.futures
-import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -114,16 +113,29 @@ class Ceilings:
         return {**rates, "copy": self.copy.rate()}
 
 
-def convolution_seconds(dtype: str, compiled: bool, times: int = 5) -> float:
-    """Seconds of a small convolutional training step: forward and all gradients.
+def convolution_seconds(
+    ways: Mapping[str, bool], times: int = 11
+) -> dict[str, list[float]]:
+    """Seconds of two convolutions with all their gradients, each dtype in its turn.
 
-    Two convolutions of 3 x 3 with 32 filters on images [32, 32, 32, 16] and a ReLU.
+    Of 3 x 3 with 32 filters on images [32, 32, 32, 16], with a ReLU between them.
 
     Args:
-        dtype: Of everything.
-        compiled: Whether XLA compiles it.
-        times: The median of so many.
+        ways: Whether XLA compiles them, by dtype.
+        times: Turns of each.
     """
+    steps = {dtype: _convolutions(dtype, ways[dtype]) for dtype in ways}
+    found: dict[str, list[float]] = {dtype: [] for dtype in ways}
+    for _ in range(times):
+        for dtype, step in steps.items():
+            began = time.perf_counter()
+            step()
+            found[dtype].append(time.perf_counter() - began)
+    return found
+
+
+def _convolutions(dtype: str, compiled: bool) -> Callable[[], Any]:
+    """Two of them, forth and back, traced and compiled."""
     from keras import ops
 
     draw = np.random.default_rng(0)
@@ -141,9 +153,4 @@ def convolution_seconds(dtype: str, compiled: bool, times: int = 5) -> float:
     module = backend.module()
     step = module.Function(module.with_gradients(net), compiled)
     step(upstream, x, first, second)
-    seconds = []
-    for _ in range(times):
-        began = time.perf_counter()
-        step(upstream, x, first, second)
-        seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds)
+    return lambda: step(upstream, x, first, second)

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from keras16 import hardware
+from keras16 import hardware, measure
 from keras16.benchmark import worker
 from keras16.benchmark.plan import Case, Contender
 from keras16.benchmark.result import Outcome, Row
@@ -235,9 +235,11 @@ def _measure(
     limits = started(worker.limits, keras=True)
     with contextlib.suppress(Failed):
         limits.answer()
+    load = measure.ForeignLoad(family=True)
     for number in range(rules.rounds):
         rules.tell(f"{case.title}: round {number + 1} of {rules.rounds}")
         _round(number, list(racing.values()), rules)
+        outcome.foreign_cores = load.cores()
         with contextlib.suppress(Failed):  # then there are no ceilings
             outcome.ceilings.append(limits.ask("measure"))
     rules.tell(f"{case.title}: memory and overhead")

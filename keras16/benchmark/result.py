@@ -66,6 +66,8 @@ class Outcome:
         ceilings: Of each round: operations a second by dtype, "copy" in bytes.
         stopped: Whether it was interrupted.
         backend: That Keras ran on.
+        foreign_cores: How many cores all else kept busy during the rounds, on
+            average; None where there was no round.
     """
 
     title: str
@@ -80,6 +82,7 @@ class Outcome:
     ceilings: list[dict[str, float]] = dataclasses.field(default_factory=list)
     stopped: bool = False
     backend: str = "tensorflow"
+    foreign_cores: float | None = None
 
     @property
     def reference(self) -> Row:

@@ -72,17 +72,12 @@ def _backend_findings(facts: Facts) -> list[Finding]:
             Finding(
                 "broken",
                 f"KERAS_BACKEND={facts.backend} is not supported.",
-                "Set KERAS_BACKEND=tensorflow, or change backend in keras.json.",
+                f"Set KERAS_BACKEND={' or '.join(SUPPORTED_BACKENDS)}, or change "
+                "backend in keras.json.",
             )
         )
     if facts.backend_error:
-        found.append(
-            Finding(
-                "broken",
-                f"{facts.backend} can't be used: {facts.backend_error}",
-                f"pip install --force-reinstall {facts.backend}.",
-            )
-        )
+        found.append(_unusable(facts))
     if facts.backend == "tensorflow" and len(facts.tensorflows) > 1:
         found.append(
             Finding(
@@ -102,6 +97,23 @@ def _backend_findings(facts: Facts) -> list[Finding]:
             )
         )
     return found
+
+
+def _unusable(facts: Facts) -> Finding:
+    """The backend that was chosen fails, or is not there."""
+    package = f"pip install {facts.backend}"
+    if facts.versions.get(facts.backend, facts.backend_error):
+        error = facts.backend_error.removesuffix(".")
+        problem = f"{facts.backend} can't be used: {error}."
+        return Finding("broken", problem, f"{package} --force-reinstall.")
+    there = [name for name in SUPPORTED_BACKENDS if facts.versions.get(name)]
+    return Finding(
+        "broken",
+        f"{facts.backend} is not installed.",
+        f"Set KERAS_BACKEND={there[0]}, which is, or {package}."
+        if there
+        else f"{package}.",
+    )
 
 
 def _gpu_findings(facts: Facts) -> list[Finding]:
@@ -184,7 +196,8 @@ def _capability_findings(gpu: hardware.Gpu) -> list[Finding]:
 
 
 def _kernel_findings(facts: Facts) -> list[Finding]:
-    found = _tensorflow_findings(facts) if facts.backend == "tensorflow" else []
+    is_used = facts.backend == "tensorflow" and not facts.backend_error
+    found = _tensorflow_findings(facts) if is_used else []
     if facts.f16c:
         return found
     return [

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from keras16 import hardware
 from keras16.doctor.facts import Facts
+from keras16.statistics.medians import Interval
+
+FASTER, SLOWER = 1.15, 0.87  # times float32's speed: nearer to it is about as fast
 
 
 def description(facts: Facts) -> list[tuple[str, str]]:
@@ -33,23 +36,30 @@ def expectation(facts: Facts) -> str:
     if speed is None:
         return ""
     products = speed.products16 / speed.products32
-    step = speed.step32 / speed.step16
+    times, low, high = speed.times
     return (
         f"Matrix products run at {speed.products16 / 1e9:.3g} GFLOP/s in float16 and "
-        f"{speed.products32 / 1e9:.3g} in float32 ({products:.2g} times as fast); a "
-        f"small convolutional training step takes {1e3 * speed.step16:.3g} ms at 16 "
-        f"and {1e3 * speed.step32:.3g} ms at 32 ({step:.2g} times as fast). "
-        f"{_expected(step)}"
+        f"{speed.products32 / 1e9:.3g} in float32 ({products:.2g} times as fast); two "
+        f"convolutions and their gradients take {1e3 * speed.step16:.3g} ms in "
+        f"float16 and {1e3 * speed.step32:.3g} in float32 ({times:.2g} times as fast, "
+        f"{low:.2g} to {high:.2g}). {_expected(speed.times)}"
     )
 
 
-def _expected(step: float) -> str:
+def _expected(times: Interval) -> str:
+    """Of convolutional nets; nothing where the noise was larger than what counts."""
     half = "weights and optimizer state take half the memory"
-    if step >= 1.15:
-        return f"Expect precision 16 to train faster than 32; {half}."
-    if step > 0.87:
-        return f"Expect precision 16 to train about as fast as 32; {half}."
-    return f"Expect precision 16 to train slower than 32; {half} all the same."
+    middle, low, high = times
+    if middle >= FASTER and low > 1:
+        return f"Expect precision 16 to train such nets faster than 32; {half}."
+    if middle <= SLOWER and high < 1:
+        return f"Expect precision 16 to train such nets slower than 32; {half} though."
+    if high / low > FASTER / SLOWER:
+        return (
+            "What to expect of precision 16 was lost in the noise: ask again when "
+            f"nothing else runs; {half} anyway."
+        )
+    return f"Expect precision 16 to train such nets about as fast as 32; {half}."
 
 
 def _native(facts: Facts) -> str:
@@ -72,7 +82,7 @@ def _backend_text(facts: Facts) -> str:
 
 
 def _onednn(facts: Facts) -> str:
-    if facts.backend != "tensorflow":
+    if facts.backend != "tensorflow" or facts.backend_error:
         return ""
     off = facts.environment.get("TF_ENABLE_ONEDNN_OPTS") == "0"
     return "off (TF_ENABLE_ONEDNN_OPTS=0)" if off else "on where it supports the CPU"

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from keras16.benchmark.result import ITEM_BYTES, Outcome, Row
 from keras16.report import units
-from keras16.statistics.medians import Interval
+from keras16.results import UNFELT_CORES
+from keras16.statistics.medians import FEWEST, Interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,6 +45,7 @@ def notes(outcome: Outcome) -> list[str]:
         f"{outcome.cores} cores, Keras on {BACKENDS[outcome.backend]}."
     ]
     lines += [_ceilings(outcome)] if outcome.ceilings else []
+    lines += _company(outcome)
     lines += ["Stopped: what was measured until then."] if outcome.stopped else []
     broken = [row for row in outcome.rows if row.problem]
     return lines + [f"{row.contender.name}: {row.problem}" for row in broken]
@@ -69,6 +71,7 @@ def plain(outcome: Outcome) -> dict[str, Any]:
         "parameters": outcome.parameters,
         "flops_a_step": outcome.flops,
         "stopped": outcome.stopped,
+        "foreign_cores": outcome.foreign_cores,
         "ceilings": {
             name: _interval(outcome.ceiling(name)) for name in (*ITEM_BYTES, "copy")
         },
@@ -113,9 +116,16 @@ def _draw(axes: Axes, outcome: Outcome) -> None:
     names = [row.contender.name for row, step in rows if step is not None]
     axes.set_yticks(range(len(names)), names)
     axes.set_xlim(left=0)
-    axes.set_xlabel("ms a training step (median and its 95 % interval)")
+    axes.set_xlabel(f"ms a training step (median and {_spread(outcome)})")
     axes.set_title(outcome.title, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _spread(outcome: Outcome) -> str:
+    """What the intervals of an outcome are."""
+    if len(outcome.reference.step_seconds) < FEWEST:
+        return "least to greatest"
+    return "its 95 % interval"
 
 
 def _row(outcome: Outcome, row: Row) -> tuple[str, ...]:
@@ -167,6 +177,17 @@ def _ceilings(outcome: Outcome) -> str:
     copy = outcome.ceiling("copy")
     moved = [] if copy is None else [f"memory {copy.median / 1e9:.3g} GB/s"]
     return f"This machine at best: {', '.join([*rates, *moved])}."
+
+
+def _company(outcome: Outcome) -> list[str]:
+    """A warning where the contenders did not have the machine to themselves."""
+    others = outcome.foreign_cores or 0.0
+    if others <= UNFELT_CORES:
+        return []
+    return [
+        f"Something else kept {others:.2g} cores busy meanwhile: these figures are not "
+        "to be trusted, PyTorch's least of all, whose threads wait for one another."
+    ]
 
 
 def _found(outcome: Outcome, name: str) -> Row:

@@ -6,6 +6,8 @@ import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
+FEWEST = 6  # values that have a 95 % interval of their median
+
 
 class Interval(NamedTuple):
     """A median and where it lies.
@@ -13,7 +15,7 @@ class Interval(NamedTuple):
     Attributes:
         median: Of the values.
         low, high: The 95 % interval of the median by order statistics; with fewer
-            than 6 values, which have none, their least and greatest.
+            than `FEWEST` values, which have none, their least and greatest.
     """
 
     median: float
@@ -30,7 +32,7 @@ def interval(values: Sequence[float]) -> Interval | None:
     if not values:
         return None
     median = statistics.median(values)
-    if len(values) < 6:
+    if len(values) < FEWEST:
         return Interval(median, min(values), max(values))
     from scipy import stats
 
