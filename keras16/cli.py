@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from keras16 import __version__
-from keras16.errors import UserError
+from keras16.errors import UserError, no_tensorflow
 
 # What the file system has against a folder or file of the user's. Other errors of the
 # system are ours, and keep their traceback.
@@ -84,7 +84,7 @@ def one_line_errors() -> Iterator[None]:
     except ModuleNotFoundError as error:
         if error.name != "tensorflow":
             raise
-        raise OneLineError(without_tensorflow()) from error
+        raise OneLineError(no_tensorflow()) from error
     except KeyboardInterrupt as error:
         raise OneLineError("interrupted.", INTERRUPTED) from error
 
@@ -98,13 +98,6 @@ def refusal(error: OSError) -> str:
         if folder.is_file():
             return f"{folder} is a file, and a folder is wanted there: move it."
     return f"{path} can't be used: {error.strerror}."
-
-
-def without_tensorflow() -> str:
-    """What to do where Keras' backend is not installed."""
-    if importlib.util.find_spec("jax"):
-        return "TensorFlow is not installed, JAX is: set KERAS_BACKEND=jax."
-    return "TensorFlow is not installed: pip install tensorflow."
 
 
 def usage_line(error: click.UsageError) -> str:

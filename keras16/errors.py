@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 
 class UserError(ValueError):
     """Input that cannot be used: the text says what is wrong and what to do.
@@ -13,6 +15,13 @@ class UserError(ValueError):
     # Autograph raises an error anew, with where it came from; of its own class only if
     # that is made as an `Exception` is.
     __init__ = Exception.__init__
+
+
+def no_tensorflow() -> str:
+    """What to do where Keras' usual backend is not installed."""
+    if importlib.util.find_spec("jax"):
+        return "TensorFlow is not installed, JAX is: set KERAS_BACKEND=jax."
+    return "TensorFlow is not installed: pip install tensorflow."
 
 
 def no_second_derivative(what: str) -> UserError:

@@ -17,7 +17,7 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
-from keras16.errors import UserError
+from keras16.errors import UserError, no_tensorflow
 
 TENSORFLOW_NOISE = re.compile(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:.*", re.DOTALL)
 LONGEST_REASON = 300  # characters of an error's own text that still read as one line
@@ -68,6 +68,8 @@ def call(function: Callable[..., Any], *args: Any, spec: str) -> Any:
 
 def reason(error: BaseException) -> str:
     """An error as one line of at most a few hundred characters."""
+    if isinstance(error, ModuleNotFoundError) and error.name == "tensorflow":
+        return no_tensorflow()
     text = " ".join(TENSORFLOW_NOISE.sub(" ", str(error)).split())
     if len(text) > LONGEST_REASON:
         text = text[: LONGEST_REASON - 3] + "..."

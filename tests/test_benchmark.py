@@ -200,6 +200,63 @@ def test_a_written_net_loads_under_another_policy(written, policy):
     np.testing.assert_allclose(twin(x), stock(x), atol=5e-3)
 
 
+OWN = """
+import keras
+
+class Tripled(keras.layers.Layer):
+    def call(self, x):
+        return 3 * x
+
+def build(input_shape, classes):
+    return net(Tripled(), input_shape, classes)
+
+def hidden(input_shape, classes):
+    class Inner(keras.layers.Layer):
+        def call(self, x):
+            return 2 * x
+    return net(Inner(), input_shape, classes)
+
+def net(layer, input_shape, classes):
+    ends = keras.layers.Flatten(), layer, keras.layers.Dense(classes)
+    return keras.Sequential([keras.Input(input_shape), *ends])
+
+def broken(input_shape, classes):
+    raise ValueError("my own mistake")
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A folder with nets of one's own, the working one."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.py").write_text(OWN)
+    data = contest._random_pixels(tmp_path, (4, 4, 1), 3, batch_size=4)
+
+    def write(name):
+        with runs.fresh():
+            found = architecture.write(
+                Run(model=f"own.py:{name}", dataset=data, batch_size=4), tmp_path
+            )
+        return found, architecture.loaded(tmp_path, "float16", "float16")
+
+    return write
+
+
+def test_a_layer_of_ones_own_need_not_be_registered(own):
+    found, twin = own("build")
+    assert found["parameters"] == 17 * 3 and "precision" not in found["settings"]
+    inner = twin._flatten_layers(recursive=True)
+    (layer,) = (one for one in inner if type(one).__name__ == "Tripled")
+    assert layer.compute_dtype == "float16"
+
+
+def test_a_layer_that_can_not_be_made_again_is_told(own):
+    told = "own.py:hidden has a layer .*'Inner'.*register_keras_serializable"
+    with pytest.raises(UserError, match=told) as caught:
+        own("hidden")
+    assert len(str(caught.value)) < 300
+
+
 # Turns
 
 
@@ -521,6 +578,24 @@ def test_the_figure_has_a_bar_for_each_that_ran():
         assert names == ["keras-32", "keras16-16"]
 
 
+def test_the_figure_says_what_its_intervals_are():
+    few, many = outcome(), outcome()
+    for row in many.rows:
+        row.step_seconds = 2 * row.step_seconds
+    labels = [axes.get_xlabel() for axes in report.figure([few, many]).axes]
+    assert "least to greatest" in labels[0] and "95 % interval" in labels[1]
+
+
+def test_company_is_told():
+    one = outcome()
+    assert not any("trusted" in line for line in report.notes(one))
+    one.foreign_cores = 0.02
+    assert not any("trusted" in line for line in report.notes(one))
+    one.foreign_cores = 1.25
+    assert any("kept 1.2 cores busy" in line for line in report.notes(one))
+    assert report.plain(one)["foreign_cores"] == 1.25
+
+
 def test_growth_has_a_column_for_each_net():
     rows = report.growth([outcome(), outcome()])
     assert rows[0] == ("keras16-16", "10 ms", "10 ms")
@@ -579,8 +654,27 @@ def test_the_command_measures_for_real(tmp_path):
         assert one["peak_bytes"] > 0
     assert 2 * sixteen["state_bytes"]["gradients"] == stock["state_bytes"]["gradients"]
     assert net["ceilings"]["float32"]["median"] > 0
-    assert found["machine"]["cpu"]
+    assert found["machine"]["cpu"] and found["seconds_a_turn"] == 0.02
+    assert net["foreign_cores"] >= 0
     assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_net_that_is_refused_leaves_those_before_it(own):
+    line = (
+        "bench --models own.py:build,own.py:broken,own.py:build --batch-sizes 4,4 "
+        "--shape 4,4,1 --contenders keras16-16 --rounds 1 --seconds 0.02 --quiet"
+    )
+    done = CliRunner().invoke(cli.cli, line.split())
+    assert done.exit_code == 2
+    assert "in broken(): ValueError: my own mistake" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout.count("own.build, batch 4") == 1  # what is named twice runs once
+
+
+def test_more_than_fits_into_memory_is_told_in_a_line():
+    done = CliRunner().invoke(cli.cli, ["bench", "--batch-size", f"{10**14}"])
+    assert done.exit_code == 2
+    assert done.stderr.splitlines()[-1].startswith("keras16: not enough memory: ")
 
 
 @pytest.mark.parametrize(

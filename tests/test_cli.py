@@ -15,7 +15,7 @@ import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
-from keras16 import __version__, catalog, cli, tracking, training
+from keras16 import __version__, catalog, cli, errors, tracking, training, user_code
 from keras16.errors import UserError
 from keras16.study import Run
 from pipelines import _progress
@@ -529,6 +529,21 @@ def test_tensorflow_starts_without_a_word():
         text=True,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("jax", "told"),
+    [(object(), "JAX is: set KERAS_BACKEND=jax"), (None, "pip install tensorflow")],
+)
+def test_where_tensorflow_is_not_installed_it_is_told_what_is(monkeypatch, jax, told):
+    monkeypatch.setattr(errors.importlib.util, "find_spec", lambda name: jax)
+    missing = ModuleNotFoundError("No module named 'tensorflow'", name="tensorflow")
+    with pytest.raises(cli.OneLineError, match=told) as caught, cli.one_line_errors():
+        raise missing
+    assert caught.value.exit_code == 2
+    assert told in user_code.reason(missing)  # of a process of its own
+    with pytest.raises(ModuleNotFoundError), cli.one_line_errors():
+        raise ModuleNotFoundError("No module named 'nothing'", name="nothing")
 
 
 @pytest.mark.parametrize(

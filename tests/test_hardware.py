@@ -324,11 +324,12 @@ def test_a_process_beside_this_one_is_felt_and_its_own_threads_are_not(monkeypat
     program = [sys.executable, "-c", spins]
     with subprocess.Popen(program, stdout=subprocess.PIPE) as other:
         other.stdout.readline()  # it runs
-        load = measure.ForeignLoad()
+        load, beyond = measure.ForeignLoad(), measure.ForeignLoad(family=True)
         time.sleep(2)
-        felt = load.cores()
+        felt, not_ours = load.cores(), beyond.cores()
         other.kill()
     assert felt > 0.3
+    assert felt - not_ours > 0.3  # this process has started it
     # Two cores of four are busy for ten seconds, with this process alone.
     moments = iter([(0.0, 100.0, 7.0), (10.0, 120.0, 27.0)])
     monkeypatch.setattr(measure.ForeignLoad, "_now", lambda self: next(moments))

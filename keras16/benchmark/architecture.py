@@ -45,12 +45,14 @@ def write(run: Run, folder: pathlib.Path) -> dict[str, Any]:
     found, weights = calls(stock)
     np.savez(folder / WEIGHTS, **weights)  # type: ignore[arg-type]
     (folder / CALLS).write_text(json.dumps(found))
-    (folder / SETTINGS).write_text(json.dumps(prepared.run.fields()))
+    settings = prepared.run.fields()
+    del settings["precision"]  # each contender has its own
+    (folder / SETTINGS).write_text(json.dumps(settings))
     return {
         "flops": run.batch_size * work.training_flops(found["calls"]),
         "activations": run.batch_size * work.activations(found["calls"]),
         "parameters": stock.count_params(),
-        "settings": prepared.run.fields(),
+        "settings": settings,
     }
 
 
