@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from keras16 import backend, hardware
@@ -13,10 +14,17 @@ STEPS = """
 import sys
 from keras16 import training
 from keras16.study import Run
-model, precision = sys.argv[1:]
-prepared = training.prepare(Run(model=model, precision=precision, batch_size=32))
+model, precision, dataset = sys.argv[1:]
+run = Run(model=model, precision=precision, batch_size=8, dataset=dataset)
+prepared = training.prepare(run)
 prepared.loop().train(*prepared.order(1, steps=2))
 """
+# Layers of every kind that the catalogue has, and one more net of keras.applications
+# with depthwise convolutions.
+NETS = (
+    *("dnn", "cnn", "resnet20", "alexnet", "densenet121", "mobilenetv2", "xception"),
+    *("vit8", "applications.EfficientNetB0"),
+)
 STOCK = """
 import tensorflow as tf
 
@@ -48,14 +56,28 @@ def of_reference(found):
     return [one for one in found if one[1].startswith("ref")]
 
 
+@pytest.fixture
+def images(tmp_path):
+    """A file of a few random images of 32 x 32."""
+    draw = np.random.default_rng(0)
+    x = draw.integers(0, 256, (40, 32, 32, 3), np.uint8)
+    y = np.arange(40) % 10
+    np.savez(
+        tmp_path / "images.npz", x_train=x, y_train=y, x_test=x[:10], y_test=y[:10]
+    )
+    return str(tmp_path / "images.npz")
+
+
 @of_tensorflow("oneDNN's log")
-@pytest.mark.parametrize("precision", ["16", "32"])
-@pytest.mark.parametrize("model", ["dnn", "cnn"])
-def test_no_kernel_of_reference(model, precision):
+@pytest.mark.parametrize(
+    ("model", "precision"),
+    [*((net, "16") for net in NETS), ("dnn", "32"), ("cnn", "32")],
+)
+def test_no_kernel_of_reference(model, precision, images):
     policy = {"16": "float16", "32": "float32"}[precision]
     if backend.module().compiles(policy, hardware.float16_kernels()):
         pytest.skip("XLA compiles the step of this precision here: oneDNN has no part")
-    found = kernels(STEPS, model, precision)
+    found = kernels(STEPS, model, precision, images)
     # Where float16 has kernels of our own it may have no other.
     assert found or (policy == "float16" and HAS_KERNELS)
     assert not of_reference(found)
