@@ -7,9 +7,10 @@ import csv
 import dataclasses
 import math
 import pathlib
+import reprlib
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, get_type_hints
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from keras16.errors import UserError
 from keras16.study import Run
@@ -141,6 +142,8 @@ def unpacked(text: str) -> np.ndarray:
 
     count, _, body = text.partition(":")
     bits = np.frombuffer(zlib.decompress(base64.b64decode(body)), np.uint8)
+    if len(bits) != math.ceil(int(count) / 8):
+        raise ValueError(f"{len(bits)} bytes of {count} examples")
     return np.unpackbits(bits, count=int(count)).astype(bool)
 
 
@@ -165,6 +168,12 @@ _LATER = {
     Epoch: ("metric", "val_metric"),
     Record: ("test_metric", "val_metric", "foreign_cores"),
 }
+_STATUSES = ("finished", "failed", "crashed")
+_SHARES = ("accuracy", "test_accuracy", "val_accuracy")
+# A loss, or a metric of one's own, may be any number: NaN where the run diverged.
+_LOSSES = ("loss", "test_loss", "val_loss", "metric", "test_metric", "val_metric")
+
+Line = tuple[str, dict[str, str]]  # of a CSV file: its place, the cells by column
 
 
 def to_dict(record: Record) -> dict[str, Any]:
@@ -202,21 +211,13 @@ def read_csv(path: pathlib.Path) -> tuple[Record, ...]:
     """The records that `write_csv` wrote.
 
     Raises:
-        UserError: The files are missing or not of this kind.
+        UserError: The files are missing or not of this kind; the text names the line.
     """
-    try:
-        lines = _read(path, _columns())
-        epochs = _epochs(_read_epochs(path))
-        records = tuple(_record(line, epochs) for line in lines)
-        _check_packed(records)
-        return records
-    except UserError:
-        raise
-    except (KeyError, TypeError, ValueError, csv.Error, zlib.error) as error:
-        raise UserError(
-            f"{path} is no file of a study's runs ({error!r}): give one that "
-            "`keras16 study report` wrote."
-        ) from error
+    lines = _read(path, _columns())
+    epochs: dict[tuple[str, ...], list[Epoch]] = {}
+    for key, epoch in _made(_read_epochs(path), _epoch):
+        epochs.setdefault(key, []).append(epoch)
+    return tuple(_made(lines, lambda line: _record(line, epochs)))
 
 
 def _names(kind: type) -> list[str]:
@@ -231,37 +232,41 @@ def _columns() -> tuple[str, ...]:
     return (*own, *(f"run.{name}" for name in _names(Run)))
 
 
-def _read_epochs(path: pathlib.Path) -> list[dict[str, str]]:
+def _read_epochs(path: pathlib.Path) -> list[Line]:
     file = epochs_file(path)
     if not file.exists():
         raise UserError(f"{file} is missing: put it beside {path}.")
     return _read(file, (*_KEY, *_names(Epoch)))
 
 
-def _epochs(lines: Iterable[Mapping[str, str]]) -> dict[tuple[str, ...], list[Epoch]]:
-    """Each run's, by the names in `_KEY`."""
-    found: dict[tuple[str, ...], list[Epoch]] = {}
-    for line in lines:
-        key = tuple(line[name] for name in _KEY)
-        found.setdefault(key, []).append(Epoch(**_typed(Epoch, line)))
-    return found
+def _made(lines: Iterable[Line], make: Callable[..., Any]) -> Iterator[Any]:
+    """What is made of each line; a `ValueError` is told with its place."""
+    for place, line in lines:
+        try:
+            yield make(line)
+        except ValueError as error:
+            raise UserError(f"{place}: {error}.") from error
 
 
-def _check_packed(records: Iterable[Record]) -> None:
-    for record in records:
-        if record.correct:
-            unpacked(record.correct)
+def _key(line: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(line[name] for name in _KEY)
+
+
+def _epoch(line: Mapping[str, str]) -> tuple[tuple[str, ...], Epoch]:
+    return _key(line), Epoch(**_typed(Epoch, line))
 
 
 def _record(
     line: Mapping[str, str], epochs: Mapping[tuple[str, ...], list[Epoch]]
 ) -> Record:
-    prefixes = {name: _prefixed(line, f"{name}.") for name in ("run", "fingerprint")}
+    machine = "fingerprint."
     return Record(
         **_typed(Record, {k: v for k, v in line.items() if k not in _NESTED}),
-        run=Run(**_typed(Run, prefixes["run"])),
-        fingerprint=prefixes["fingerprint"],
-        epochs=tuple(epochs.get(tuple(line[name] for name in _KEY), ())),
+        run=Run(**_typed(Run, line, "run.")),
+        fingerprint={
+            k.removeprefix(machine): v for k, v in line.items() if k.startswith(machine)
+        },
+        epochs=tuple(epochs.get(_key(line), ())),
     )
 
 
@@ -278,27 +283,58 @@ def _epoch_lines(record: Record) -> Iterable[dict[str, Any]]:
     return ({**key, **dataclasses.asdict(epoch)} for epoch in record.epochs)
 
 
-def _prefixed(line: Mapping[str, str], prefix: str) -> dict[str, str]:
-    return {k.removeprefix(prefix): v for k, v in line.items() if k.startswith(prefix)}
-
-
-def _typed(kind: type, line: Mapping[str, str]) -> dict[str, Any]:
+def _typed(kind: type, line: Mapping[str, str], prefix: str = "") -> dict[str, Any]:
     """The values of a line that are fields of a dataclass, in their types."""
-    hints = get_type_hints(kind)
-    names = {field.name for field in dataclasses.fields(kind)}
-    return {k: _value(hints[k], text) for k, text in line.items() if k in names}
+    return {
+        name: _value(f"{prefix}{name}", hint, line[f"{prefix}{name}"])
+        for name, hint in get_type_hints(kind).items()
+        if f"{prefix}{name}" in line
+    }
 
 
-def _value(hint: Any, text: str) -> Any:
-    if hint is str:
-        return text
-    if hint is bool:
-        return text == "True"
-    if text == "":
+def _value(column: str, hint: Any, text: str) -> Any:
+    kind, *or_none = get_args(hint) or (hint,)
+    if text == "" and (or_none or column == "loss"):  # NaN is written as nothing
         return None
-    if hint == str | None:
-        return text
-    return int(text) if hint in (int, int | None) else float(text)
+    read, wanted = _CELLS.get(column) or _CELLS[kind]
+    try:
+        return read(text)
+    except (KeyError, ValueError, OverflowError, zlib.error) as error:
+        told = reprlib.repr(text)
+        raise ValueError(f"{column} is {told}: it must be {wanted}") from error
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
+
+
+def _share(text: str) -> float:
+    number = float(text)
+    if not 0 <= number <= 1:
+        raise ValueError(text)
+    return number
+
+
+def _correct(text: str) -> str:
+    if text:
+        unpacked(text)
+    return text
+
+
+# How a cell is read and what it must be: by the column, or else by the type.
+_CELLS: dict[Any, tuple[Callable[[str], Any], str]] = {
+    str: (str, "text"),
+    bool: ({"True": True, "False": False}.__getitem__, "True or False"),
+    int: (int, "a whole number"),
+    float: (_finite, "a finite number"),
+    "status": ({one: one for one in _STATUSES}.__getitem__, " or ".join(_STATUSES)),
+    "correct": (_correct, "as `keras16 study report` wrote it"),
+    **dict.fromkeys(_SHARES, (_share, "a share in [0, 1]")),
+    **dict.fromkeys(_LOSSES, (float, "a number")),
+}
 
 
 def _write(path: pathlib.Path, lines: Sequence[Mapping[str, Any]]) -> None:
@@ -317,19 +353,33 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _read(path: pathlib.Path, columns: Sequence[str]) -> list[dict[str, str]]:
+def _read(path: pathlib.Path, columns: Sequence[str]) -> list[Line]:
     """The lines of a file that has these columns; a file of no lines may have none."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
-            lines = list(reader)
+            there = reader.fieldnames
+            lines = [(f"{path}, line {reader.line_num}", line) for line in reader]
     except OSError as error:
         raise UserError(f"{path} can't be read: {error.strerror}.") from error
-    there = reader.fieldnames or ()
+    except UnicodeDecodeError as error:
+        raise _of_another_kind(path, "it is no CSV file in UTF-8") from error
+    except csv.Error as error:
+        raise _of_another_kind(path, str(error)) from error
+    if there is None:
+        raise _of_another_kind(path, "it is empty")
     missing = [name for name in columns if name not in there] if lines else []
     if missing:
-        raise UserError(
-            f"{path} is no file of a study's runs (it has no column {missing[0]!r}): "
-            "give one that `keras16 study report` wrote."
-        )
+        raise _of_another_kind(path, f"it has no column {missing[0]!r}")
+    for place, line in lines:
+        if None in line or None in line.values():
+            more = "more" if None in line else "fewer"
+            raise UserError(f"{place}: it has {more} cells than the header.")
     return lines
+
+
+def _of_another_kind(path: pathlib.Path, why: str) -> UserError:
+    return UserError(
+        f"{path} is no file of a study's runs ({why}): give one that `keras16 study "
+        "report` wrote."
+    )

@@ -56,5 +56,5 @@ def _own(path: str) -> Study:
         )
     from ._study_check import check
 
-    check(study)
+    check(study, path)
     return dataclasses.replace(study, file=path)

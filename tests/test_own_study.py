@@ -20,7 +20,7 @@ from keras16.errors import UserError
 from keras16.execution import identity, pool, sizes, worker
 from keras16.report import study as report
 from keras16.study import Run
-from pipelines import _recipes, _study_progress
+from pipelines import _recipes, _study_check, _study_progress
 from tests.runs import OWN_PARTS, fresh, uncompiled
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
@@ -261,8 +261,66 @@ def test_runs_with_several_losses_may_have_one_metric():
         ('better="lower"', "better=None", "is a higher or a lower parts.worst better?"),
         ('loss="parts.py:square"', "loss=None", "needs a loss"),
         ('name="lines"', 'name="smoke"', "smoke is a study of keras16's own"),
-        ('name="lines"', 'name="a/b"', "its name is that of files"),
-        ("seeds=2", "seeds=0", "it has no run"),
+        ('name="lines"', 'name="a/b"', "STUDY.name is 'a/b', and files are"),
+        ('name="lines"', 'name=""', "STUDY.name is '', and files are"),
+        ('name="lines"', 'name=".."', "STUDY.name is '..', and files are"),
+        ('name="lines"', f'name="{"x" * 99}"', "and files are"),
+        ('name="lines"', "name=None", "STUDY.name is None: give text"),
+        ("seeds=2", "seeds=0", "has no run"),
+        ("seeds=2", "seeds=1.5", "STUDY.seeds is 1.5: give a whole number"),
+        ("seeds=2", 'seeds="3"', "STUDY.seeds is '3': give a whole number"),
+        ("seeds=2", "seeds=True", "STUDY.seeds is True: give a whole number"),
+        ("fields={}),)", "fields={}))", "a comma is missing: write rows=(Row(...),)"),
+        (
+            "fields={}),)",
+            "fields={}), 3)",
+            "STUDY.rows[1] is 3: give one of keras16.study.Row.",
+        ),
+        (
+            "rows=(",
+            "rows=None and (",
+            "rows is None: give a tuple of keras16.study.Row",
+        ),
+        ("fields={}),)", "fields=None),)", "STUDY.rows[0].fields is None: give a dict"),
+        ("run=Run(", "run=dict(", "STUDY.run is {'batch_size': 30, 'dataset': "),
+        ("epochs=2", 'epochs="3"', "STUDY.run.epochs is '3': give a whole number"),
+        ("rate=0.3", 'rate="x"', "STUDY.run.learning_rate is 'x': give a finite"),
+        ("rate=0.3", 'rate=float("nan")', "STUDY.run.learning_rate is nan: give a"),
+        ("rate=0.3", "rate=10**400", "STUDY.run.learning_rate is 10000"),
+        ("rate=0.3", "rate=-1.0", "STUDY.run.learning_rate: -1.0 is not in the range"),
+        ("fields={}", 'fields={"epochs": 0}', "STUDY.rows[0].fields.epochs: 0 is not"),
+        (
+            "fields={}",
+            'fields={"nesterov": "yes"}',
+            "STUDY.rows[0].fields.nesterov is 'yes': give True or False",
+        ),
+        (
+            '"precision": "16"',
+            '"precision": 16',
+            "STUDY.arms[0].fields.precision is 16",
+        ),
+        ('"precision": "16"', '"optimizer": "sdg"', "'sdg' is not one of 'adadelta'"),
+        ('"precision": "16"', '"model": "resent"', "no model 'resent': did you mean"),
+        (
+            '"32"})',
+            '"32"}, seed_offset=-1)',
+            "the seeds of arm '32': -1 is not in the range",
+        ),
+        (
+            'kind="superior"',
+            'kind="superior", rows=("line")',
+            "a comma is missing: write rows=('line',)",
+        ),
+        (
+            "margin=0.25",
+            'margin="0.25"',
+            "STUDY.margin is '0.25': give a finite number",
+        ),
+        (
+            "fields={}",
+            'fields={}, published={"16": 0.9}',
+            "STUDY.rows[0].published['16'] is 0.9: give one of keras16.study.Published",
+        ),
         ('Arm(name="32"', 'Arm(name="16"', "two arms are called '16'"),
         ("better=", 'baseline="full", better=', "baseline 'full', and there is no"),
         ("better=", 'control="luck", better=', "control 'luck', and there is no"),
@@ -274,7 +332,11 @@ def test_runs_with_several_losses_may_have_one_metric():
             "no such row: there are",
         ),
         ('"precision": "16"', '"precision": "17"', "no precision '17'"),
-        ('"precision": "16"', '"optimiser": "sgd"', "what keras16.Run does not have"),
+        (
+            '"precision": "16"',
+            '"optimiser": "sgd"',
+            "sets 'optimiser', and there is no",
+        ),
         ("Study(\n", "Study(colour=3,\n", "lines.py, line 4: TypeError"),
     ],
 )
@@ -289,6 +351,17 @@ def test_a_study_that_can_not_be_run_is_told_in_one_line(
         assert message in found.stderr
         assert len(found.stderr.strip().splitlines()) == 1
     assert not (folder / "mlruns").exists()
+
+
+def test_a_study_of_lists_and_whole_rates_can_be_run(folder):
+    text = STUDY.replace("rate=0.3", "rate=1").replace("fields={}),)", "fields={})]")
+    (folder / "lines.py").write_text(text.replace("rows=(", "rows=["))
+    assert study("status", "lines.py").exit_code == 0
+
+
+@pytest.mark.parametrize("name", _recipes.names())
+def test_what_is_asked_of_ones_own_study_is_true_of_ours(name):
+    _study_check.check(_recipes.load(name), name)
 
 
 def test_a_change_of_the_study_is_no_change_of_its_runs(folder):

@@ -96,9 +96,38 @@ def test_a_file_of_another_kind_is_refused_in_one_line(tmp_path: pathlib.Path) -
         ("smoke", "test_accuracy", "accuracy", "it has no column 'test_accuracy'"),
         ("smoke", ",pair,", ",couple,", "it has no column 'pair'"),
         ("smoke-epochs", "val_loss", "loss_val", "it has no column 'val_loss'"),
-        ("smoke", "100:", "100:ab", "is no file of a study's runs"),
-        ("smoke", ",12,", ",twelve,", "invalid literal"),
         ("smoke", "study", "\0", "is no file of a study's runs"),
+        ("smoke", "100:", "100:ab", r"smoke\.csv, line 2: correct is '100:ab"),
+        ("smoke", "100:", "1e2:", "line 2: correct is '1e2:"),
+        ("smoke", ",12,", ",twelve,", "weight_bytes is 'twelve': .* a whole number"),
+        ("smoke", ",12,", ",nan,", "weight_bytes is 'nan': it must be a whole number"),
+        ("smoke", ",12,", ",1,2,", "line 2: it has more cells than the header"),
+        ("smoke", ",failed,NaN,", ",failed", "line 3: it has fewer cells than the"),
+        (
+            "smoke",
+            ",finished,",
+            ",weird,",
+            "2: status is 'weird': it must be finished or",
+        ),
+        ("smoke", "failed", "", "line 3: status is '': it must be finished or"),
+        ("smoke", "0.30000000000000004", "97", "test_accuracy is '97': .* a share in"),
+        (
+            "smoke",
+            "0.30000000000000004",
+            "nan",
+            "2: test_accuracy is 'nan': it must be",
+        ),
+        ("smoke", "0.30000000000000004", "-0.1", "test_accuracy is '-0.1': it must be"),
+        ("smoke", ",16,3,", ",16,,", "line 2: pair is '': it must be a whole number"),
+        ("smoke", ",True,", ",yes,", "run.nesterov is 'yes': it must be True or False"),
+        ("smoke", ",1e-07,", ",inf,", "run.epsilon is 'inf': it must be a finite"),
+        (
+            "smoke-epochs",
+            ",0.9,",
+            ",90,",
+            r"smoke-epochs\.csv, line 2: accuracy is '90",
+        ),
+        ("smoke-epochs", ",2.5,", ",,", "line 2: epoch_seconds is '': it must be a"),
     ],
 )
 def test_a_file_that_lost_something_is_refused(tmp_path, file, before, after, words):
@@ -111,6 +140,43 @@ def test_a_file_that_lost_something_is_refused(tmp_path, file, before, after, wo
     with pytest.raises(UserError, match=words) as caught:
         results.read_csv(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "it is empty"),
+        (b"PK\x03\x04" + bytes(range(256)) * 90, "it is no CSV file in UTF-8"),
+        (b'"' + b"x" * 200_000, "field larger than field limit"),
+    ],
+)
+def test_what_is_no_csv_is_refused_in_a_short_line(tmp_path, content, words):
+    path = tmp_path / "my.npz"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=rf"my\.npz is no file .* \({words}") as caught:
+        results.read_csv(path)
+    assert len(str(caught.value)) < 120 + len(str(path))
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "-3.5", "1e300"])
+def test_losses_and_metrics_may_be_any_number(tmp_path, number):
+    path = tmp_path / "smoke.csv"
+    run = dataclasses.replace(RECORD, test_loss=0.125, test_metric=0.125)
+    results.write_csv([run], path)
+    part = results.epochs_file(path)
+    part.write_text(part.read_text().replace(",0.1,", f",{number},"))
+    path.write_text(path.read_text().replace("0.125", number))
+    (found,) = results.read_csv(path)
+    told = (found.test_loss, found.test_metric, found.epochs[0].loss)
+    np.testing.assert_array_equal(told, float(number))
+
+
+def test_a_loss_that_was_nan_comes_back_as_none(tmp_path):
+    path = tmp_path / "smoke.csv"
+    diverged = dataclasses.replace(EPOCH, loss=float("nan"), val_loss=float("inf"))
+    results.write_csv([dataclasses.replace(RECORD, epochs=(diverged,))], path)
+    (found,) = results.read_csv(path)
+    assert (found.epochs[0].loss, found.epochs[0].val_loss) == (None, None)
 
 
 def test_a_file_without_its_epochs_is_refused(tmp_path):
