@@ -159,6 +159,8 @@ class Claim:
             "smaller": the largest ratio of bytes (`arm` to `against`). None: 1.
         published: The value that the paper gives, in words; "" without one.
         rows: The names of those that it is about; () for all.
+        least: The mean accuracy (or metric) of `against` from which on it is made; a
+            row in which that is worse does not test it. None: any.
     """
 
     text: str
@@ -169,6 +171,7 @@ class Claim:
     bound: float | None = None
     published: str = ""
     rows: tuple[str, ...] = ()
+    least: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

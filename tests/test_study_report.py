@@ -19,6 +19,7 @@ from keras16.report import study as report
 from keras16.report.study import (
     contents,
     draw_accuracy,
+    draw_cost,
     evidence,
     headline,
     latex,
@@ -328,6 +329,8 @@ def test_how_to_run_it_again():
     assert said(comma) == "keras16 study run synthetic --models 'cnn, Adam'"
     arms = [one for one in RECORDS if one.arm in ("16", "32")]
     assert said(arms) == "keras16 study run synthetic --arms 16,32"
+    beside = [dataclasses.replace(RECORDS[0], workers=3), *RECORDS[1:]]
+    assert said(beside) == "keras16 study run synthetic --workers 3"
 
 
 # Formats
@@ -394,7 +397,9 @@ def test_latex_closes_what_it_opens(tmp_path):
     text = report.write(*hostile(), tmp_path)[2].read_text("utf-8")
     opened = re.findall(r"\\begin\{(\w+)\}", text)
     assert sorted(opened) == sorted(re.findall(r"\\end\{(\w+)\}", text))
-    assert opened.count("table") == 8
+    assert opened.count("table") == 9
+    assert opened.count("figure") == 4
+    assert r"\IfFileExists{synthetic-cost.pdf}{\begin{figure}" in text
     assert r"a $|$ b \& $<$i$>$c\_d" in text
     assert latex.escaped("±−×") == r"$\pm$$-$$\times$"
 
@@ -441,6 +446,31 @@ def test_bands_are_over_the_runs_that_got_so_far():
     assert found[0][2:] == (min(first), max(first))
     last = [100 * one.epochs[5].accuracy for one in cell.finished]
     assert found[5].mean == pytest.approx(sum(last) / 2)
+
+
+def test_bars_of_arms_stand_apart_and_lines_where_they_belong():
+    arms = tuple(f"arm {number}" for number in range(7))
+    plan = synthetic.study(rows=1, arms=arms, baseline="arm 0")
+    panel = draw_accuracy.figure(cells.grid(plan, synthetic.records(plan))).axes[0]
+    assert {tuple(line.get_xdata()) for line in panel.lines} == {(1, 2, 3, 4, 5, 6)}
+    first = [bars.get_segments()[0][0][0] for bars in panel.collections]
+    assert len(first) == len(set(first)) == 7
+    assert max(abs(place - 1) for place in first) < 0.5
+
+
+def test_a_long_training_has_some_bars_of_each_arm():
+    plan = synthetic.study(rows=1, arms=("16", "32"))
+    plan = plan.scaled(epochs=100)
+    panel = draw_accuracy.figure(cells.grid(plan, synthetic.records(plan))).axes[0]
+    assert {len(bars.get_segments()) for bars in panel.collections} <= {7, 8}
+
+
+def test_times_are_drawn_as_the_table_has_them():
+    grid = cells.grid(PLAN, RECORDS)
+    panel = draw_cost.figure(grid).axes[0]
+    heights = [bar.get_width() for bar in panel.containers[1]]
+    rows = contents.comparisons(grid)[1].rows
+    assert heights == [pytest.approx(1 / row.ratio.median) for row in rows]
 
 
 def test_training_accuracy_is_drawn_where_nothing_was_held_out():

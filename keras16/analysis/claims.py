@@ -2,7 +2,8 @@
 
 Confirmed: in every row that was run. Contradicted: in a row or over all of them.
 Too few seeds to say: no row speaks against it, and one could not have spoken for it,
-whatever its mean. Not confirmed: anything else.
+whatever its mean. Not tested: what it is compared with is nowhere as good as the claim
+supposes. Not confirmed: anything else.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ CONFIRMED = "confirmed"
 NOT_CONFIRMED = "not confirmed"
 CONTRADICTED = "contradicted"
 TOO_FEW = "too few seeds to say"
-VERDICTS = (CONFIRMED, NOT_CONFIRMED, CONTRADICTED, TOO_FEW)
+NOT_TESTED = "not tested"
+VERDICTS = (CONFIRMED, NOT_CONFIRMED, CONTRADICTED, TOO_FEW, NOT_TESTED)
 LEAST_PAIRS = 3  # of fewer, a spread is a guess
 # "No run diverges" is confirmed where a rate above this would have been seen: its
 # upper limit at 95 % is below after 16 runs without a failure.
@@ -34,18 +36,21 @@ class Judgement:
     Attributes:
         claim: As the study has it.
         verdict: One of `VERDICTS`.
-        rows: The verdict of each row that has pairs, by name.
-        found: What it was judged by.
+        rows: The verdict of each row that has pairs and tests it, by name.
+        found: What it was judged by; where no row tests it, what would have been.
+        short: The mean of `claim.against` in each row where it is worse than
+            `claim.least`.
     """
 
     claim: Claim
     verdict: str
     rows: dict[str, str]
     found: Contrasts
+    short: dict[str, float] = dataclasses.field(default_factory=dict)
 
     def rows_of(self, verdict: str) -> list[Contrast]:
         """The rows that have this verdict."""
-        return [row for row in self.found.rows if self.rows[row.row] == verdict]
+        return [row for row in self.found.rows if self.rows.get(row.row) == verdict]
 
 
 def judge(grid: Grid, claim: Claim) -> Judgement:
@@ -61,10 +66,16 @@ def judge(grid: Grid, claim: Claim) -> Judgement:
     if claim.kind not in KINDS:
         raise ValueError(f"a claim of the unknown kind {claim.kind!r}")
     found = contrasts(grid, claim.arm, claim.against, claim.rows)
+    short = _short(found, claim, grid)
+    if short:
+        tested = [row.row for row in found.rows if row.row not in short]
+        if not tested:
+            return Judgement(claim, NOT_TESTED, {}, found, short)
+        found = contrasts(grid, claim.arm, claim.against, tested)
     verdicts = KINDS[claim.kind](found, claim, grid)
     whole = _over_all_rows(found, claim, grid)
     rows = {row.row: one for row, one in zip(found.rows, verdicts, strict=True)}
-    return Judgement(claim, overall([*verdicts, *whole]), rows, found)
+    return Judgement(claim, overall([*verdicts, *whole]), rows, found, short)
 
 
 def overall(verdicts: Sequence[str]) -> str:
@@ -144,6 +155,19 @@ KINDS: dict[str, Callable[[Contrasts, Claim, Grid], list[str]]] = {
     "smaller": smaller,
     "stable": stable,
 }
+
+
+def _short(found: Contrasts, claim: Claim, grid: Grid) -> dict[str, float]:
+    """Where what the arm is compared with is worse than the claim supposes."""
+    if claim.least is None:
+        return {}
+    means = {row.row: grid.cell(row.row, claim.against).score[0] for row in found.rows}
+    sign = grid.metric.sign
+    return {
+        row: mean
+        for row, mean in means.items()
+        if mean is not None and sign * mean < sign * claim.least
+    }
 
 
 def _of_accuracy(

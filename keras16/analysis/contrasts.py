@@ -30,6 +30,7 @@ class Contrast:
         p_superior: One-sided paired t test of a better metric.
         p_superior_holm: Corrected for the number of rows.
         examples: McNemar's test; None without predictions.
+        p_examples_holm: Its p-value, corrected for the number of rows that have one.
         pairs: Seeds that both arms were run with.
         diverged_alone, failed_alone: Pairs in which the arm diverged, or did not
             finish, and the other one did finish.
@@ -52,6 +53,7 @@ class Contrast:
     p_superior: float
     p_superior_holm: float = 1.0
     examples: counts.Examples | None
+    p_examples_holm: float = 1.0
     pairs: int
     diverged_alone: int
     failed_alone: int
@@ -171,8 +173,15 @@ def _corrected(rows: Sequence[Contrast]) -> list[Contrast]:
     """The p-values of a table corrected for the number of its rows."""
     same = several.holm([row.p_equivalent for row in rows])
     above = several.holm([row.p_superior for row in rows])
+    known = {row.row: row.examples.p_value for row in rows if row.examples}
+    told = dict(zip(known, several.holm(list(known.values())), strict=True))
     return [
-        dataclasses.replace(row, p_equivalent_holm=one, p_superior_holm=two)
+        dataclasses.replace(
+            row,
+            p_equivalent_holm=one,
+            p_superior_holm=two,
+            p_examples_holm=told.get(row.row, 1.0),
+        )
         for row, one, two in zip(rows, same, above, strict=True)
     ]
 

@@ -52,6 +52,7 @@ STUDY = Study(
             kind="equivalent",
             arm=arm.name,
             published="asserted in general; untested at 90 % and above",
+            least=0.9,
         )
         for arm in HALF
     ),

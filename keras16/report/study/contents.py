@@ -10,7 +10,15 @@ from keras16.analysis import claims, progress
 from keras16.analysis.cells import Grid
 from keras16.analysis.claims import Judgement
 from keras16.analysis.contrasts import Contrast, Contrasts, contrasts
-from keras16.report.study import evidence, headline, method, scale, tables, words
+from keras16.report.study import (
+    evidence,
+    headline,
+    method,
+    recipe,
+    scale,
+    tables,
+    words,
+)
 from keras16.report.study.document import (
     Block,
     Bullets,
@@ -37,6 +45,7 @@ def document(grid: Grid, figures: Mapping[str, str]) -> Document:
     parts = (
         _opening(grid, judged),
         _claims(grid, judged),
+        recipe.blocks(grid),
         _accuracies(grid, figures),
         _differences(grid, figures),
         _costs(grid, figures),
@@ -73,8 +82,8 @@ def _accuracies(grid: Grid, figures: Mapping[str, str]) -> list[Block]:
     drawn = _figure(
         figures,
         "accuracy",
-        f"{scale.of(grid).title} by epoch: the mean over seeds, and the band from the "
-        "least to the greatest. The first epochs may lie "
+        f"{scale.of(grid).title} by epoch: the mean over seeds, and beside it a "
+        "bar from the least to the greatest. The first epochs may lie "
         f"{'below' if grid.metric.higher_is_better else 'above'} the frame.",
     )
     heading = Heading(scale.of(grid).title)
@@ -123,10 +132,9 @@ def _control(grid: Grid, found: Contrasts) -> Paragraph:
 
 def _examples_apart(rows: Sequence[Contrast]) -> str:
     """What McNemar's test says of it; "" where nothing is classified."""
-    found = [row.examples for row in rows]
-    if found and not any(found):
+    if rows and not any(row.examples for row in rows):
         return ""
-    told = sum(bool(each and each.p_value <= LEVEL) for each in found)
+    told = sum(row.p_examples_holm <= LEVEL for row in rows)
     return f"; McNemar's test tells the two apart in {words.of(told, len(rows))}"
 
 
@@ -134,7 +142,10 @@ def _costs(grid: Grid, figures: Mapping[str, str]) -> list[Block]:
     if not any(cell.finished for cell in grid.cells.values()):
         return []
     drawn = _figure(
-        figures, "cost", f"Epoch time and bytes as shares of {grid.study.baseline}'s."
+        figures,
+        "cost",
+        "Epoch time (the inverse of the table's times as fast) and bytes as shares of "
+        f"{grid.study.baseline}'s.",
     )
     return [Heading("Time, size and purity"), tables.of_costs(grid), *drawn]
 
@@ -190,7 +201,7 @@ def _again(grid: Grid) -> list[Block]:
 
 
 def _options(grid: Grid) -> str:
-    """What scales the study down to what was done."""
+    """What makes of the study what was done."""
     done = progress.progress(grid)
     fewer = 0 < done.seeds[1] < grid.study.seeds
     seeds = f" --seeds {done.seeds[1]}" if fewer else ""
@@ -198,7 +209,9 @@ def _options(grid: Grid) -> str:
     models = _names(" --models", grid.rows, done.rows)
     arms = _names(" --arms", grid.arms, done.arms)
     epochs = f" --epochs {epochs}" if epochs.isdigit() else ""
-    return seeds + epochs + models + arms
+    most = max((record.workers for record in grid.records), default=1)
+    workers = f" --workers {most}" if most > 1 else ""
+    return seeds + epochs + models + arms + workers
 
 
 def _names(option: str, names: Sequence[str], count: tuple[int, int]) -> str:

@@ -1,4 +1,4 @@
-"""The metric by epoch: a panel for each row, a line with its band for each arm."""
+"""The metric by epoch: a panel for each row, a line with its bars for each arm."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 COLUMNS = 3
 PANEL_HEIGHT = 2.1  # inches
+MOST_BARS = 8
+APART = 0.6  # epochs, of the bars of the first arm and the last one
 TITLE_WIDTH = 110  # letters over all panels of a line
 
 
@@ -91,16 +93,45 @@ def _panel(
 ) -> None:
     bands = {arm: band(grid.cell(row, arm), name) for arm in grid.arms}
     drawn = {arm: found for arm, found in bands.items() if found}
-    for arm, found in drawn.items():
-        look = looks[arm]
-        epochs, middle, low, high = zip(*found, strict=True)
-        axes.fill_between(epochs, low, high, color=look["color"], alpha=0.15, lw=0)
-        every = max(1, len(epochs) // 8)
-        axes.plot(
-            epochs, middle, label=arm, lw=1.3, markersize=3.5, markevery=every, **look
-        )
+    for number, (arm, found) in enumerate(drawn.items()):
+        _line(axes, arm, found, (number + 0.5) / len(drawn), looks[arm])
     _zoom(axes, list(drawn.values()), grid)
     adorn(axes, "")
+
+
+def _line(
+    axes: Axes, arm: str, found: Sequence[Point], place: float, look: dict[str, Any]
+) -> None:
+    """Means joined by a line, and a few bars from the least to the greatest.
+
+    Args:
+        axes: Drawn into.
+        arm: Its name.
+        found: What is drawn.
+        place: Of the arm among the others, in (0, 1): bands of many arms are one
+            grey, and bars at one place hide one another.
+        look: Colour, marker and dash.
+    """
+    every = -(-len(found) // MOST_BARS)
+    first = int(place * every)
+    axes.plot(
+        [point.epoch for point in found],
+        [point.mean for point in found],
+        label=arm,
+        lw=1.3,
+        markersize=3.5,
+        markevery=(first, every),
+        **look,
+    )
+    barred = found[first::every]
+    axes.vlines(
+        [point.epoch + APART * (place - 0.5) for point in barred],
+        [point.least for point in barred],
+        [point.greatest for point in barred],
+        color=look["color"],
+        lw=0.9,
+        alpha=0.55,
+    )
 
 
 def _zoom(axes: Axes, bands: Sequence[Sequence[Point]], grid: Grid) -> None:

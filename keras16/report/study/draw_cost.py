@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from keras16.analysis.cells import Grid
+from keras16.analysis.cells import Cell, Grid
+from keras16.analysis.contrasts import contrast
 from keras16.report.study import style
 
 if TYPE_CHECKING:
@@ -71,11 +72,19 @@ def _shares(
     """By row and arm; None where one of the two is not known."""
     found: dict[tuple[str, str], float | None] = {}
     for row in grid.rows:
-        whole = grid.cell(row, grid.study.baseline).middle(name)
+        whole = grid.cell(row, grid.study.baseline)
         for arm in arms:
-            part = grid.cell(row, arm).middle(name)
-            found[row, arm] = part / whole if part and whole else None
+            found[row, arm] = _share(grid, grid.cell(row, arm), whole, name)
     return found
+
+
+def _share(grid: Grid, cell: Cell, whole: Cell, name: str) -> float | None:
+    """Of times by paired ratios, as in the table; of bytes by those of the two."""
+    if name == "median_epoch_seconds":
+        ratio = contrast(cell, whole, grid.margin).ratio
+        return 1 / ratio.median if ratio else None
+    part, all_of_it = cell.middle(name), whole.middle(name)
+    return part / all_of_it if part and all_of_it else None
 
 
 def _panel(

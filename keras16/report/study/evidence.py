@@ -19,7 +19,8 @@ MOST_ROWS = 4  # told one by one
 def verdict(judged: Judgement, grid: Grid) -> str:
     """The verdict, and of how many rows it is where that is not all."""
     planned = len(judged.claim.rows or grid.study.rows)
-    whole = len(judged.rows) == planned or judged.verdict == claims.TOO_FEW
+    silent = judged.verdict in (claims.TOO_FEW, claims.NOT_TESTED)
+    whole = len(judged.rows) == planned or silent
     scope = "" if whole else f" in {words.of(len(judged.rows), planned)} rows"
     return f"{judged.verdict}{scope}"
 
@@ -34,7 +35,9 @@ def sentences(judged: Judgement, grid: Grid) -> str:
     if not judged.found.rows:
         claim = judged.claim
         return f"No pair of runs of {claim.arm} and {claim.against} so far."
-    found = _EVIDENCE[judged.claim.kind](judged, grid)
+    if judged.verdict == claims.NOT_TESTED:
+        return _short(judged, grid)
+    found = [*_EVIDENCE[judged.claim.kind](judged, grid), _short(judged, grid)]
     return " ".join(each for each in found if each)
 
 
@@ -193,6 +196,20 @@ def _against(judged: Judgement, grid: Grid) -> str:
         for row in rows
     ]
     return f"Against it: {words.listed(found)}." if found else ""
+
+
+def _short(judged: Judgement, grid: Grid) -> str:
+    """The rows in which what the arm is compared with is not as good as claimed."""
+    least = judged.claim.least
+    if least is None or not judged.short:
+        return ""
+    units = scale.of(grid)
+    percent = units.unit(" %")
+    found = [f"{units.value(m, None)}{percent} ({r})" for r, m in judged.short.items()]
+    side = "below" if grid.metric.higher_is_better else "above"
+    limit = f"{units.factor * least:g}{percent}"
+    where = "" if judged.verdict == claims.NOT_TESTED else ": not tested there"
+    return f"{judged.claim.against} is at {words.listed(found)}, {side} {limit}{where}."
 
 
 def _failed(judged: Judgement) -> str:

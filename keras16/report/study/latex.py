@@ -17,7 +17,9 @@ from keras16.report.study.document import (
 )
 
 PREAMBLE = r"""
-% pdflatex NAME.tex; the tables need booktabs and graphicx alone.
+% pdflatex NAME.tex; the tables need booktabs and graphicx alone. LaTeX reads no SVG: of
+% the figures those are shown that lie beside as PDF, as rsvg-convert makes them, say:
+% for f in NAME-*.svg; do rsvg-convert -f pdf -o ${f%.svg}.pdf $f; done
 \documentclass[a4paper,10pt]{article}
 \usepackage[T1]{fontenc}
 \usepackage[margin=2cm]{geometry}
@@ -47,7 +49,7 @@ MARKS = {
 
 
 def rendered(document: Document) -> str:
-    """The whole report; figures are named in comments, since LaTeX reads no SVG."""
+    """The whole report; its figures are those that lie beside it as PDF."""
     body = "\n\n".join(text for block in document.blocks if (text := _block(block)))
     title = escaped(document.title)
     return (
@@ -68,12 +70,22 @@ def _block(block: Block) -> str:
             items = "\n".join(f"\\item {escaped(item)}" for item in block.items)
             return f"\\begin{{{kind}}}\n{items}\n\\end{{{kind}}}" if items else ""
         case Figure():
-            return f"% {block.file}: {' '.join(block.caption.split())}"
+            return _figure(block)
         case Code():
             lines = "\n".join(block.lines)
             return f"\\begin{{verbatim}}\n{lines}\n\\end{{verbatim}}"
         case Table():
             return table(block)
+
+
+def _figure(block: Figure) -> str:
+    """A float, or nothing where nobody made a PDF of the SVG file."""
+    file = block.file.removesuffix(".svg") + ".pdf"
+    return (
+        f"\\IfFileExists{{{file}}}{{\\begin{{figure}}[!htbp]\n\\centering\n"
+        f"\\includegraphics[width=\\linewidth]{{{file}}}\n"
+        f"\\caption{{{escaped(block.caption)}}}\n\\end{{figure}}}}{{}}"
+    )
 
 
 def table(block: Table) -> str:

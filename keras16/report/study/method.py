@@ -40,7 +40,8 @@ def blocks(grid: Grid) -> list[Block]:
                 f"lies wholly beyond the margin (superior: {worse}); too few seeds to "
                 f"say with fewer than {claims.LEAST_PAIRS} pairs, or where a "
                 "difference of exactly 0 with this spread would not have been "
-                "confirmed; else not confirmed.",
+                "confirmed; else not confirmed."
+                f"{_of_not_tested(grid)}",
                 "Faster: t tests of the logarithms of paired ratios of epoch times, of "
                 "runs that had the machine to themselves. Smaller: bytes of the "
                 "weights, which no seed changes. Stable: no run diverges, in enough "
@@ -49,6 +50,16 @@ def blocks(grid: Grid) -> list[Block]:
             )
         ),
     ]
+
+
+def _of_not_tested(grid: Grid) -> str:
+    if all(claim.least is None for claim in grid.study.claims):
+        return ""
+    short = "below" if grid.metric.higher_is_better else "above"
+    return (
+        " A claim about good nets is not tested by a row in which what the arm is "
+        f"compared with ends {short} what the claim names."
+    )
 
 
 def _own_metric(grid: Grid) -> list[str]:
@@ -66,7 +77,7 @@ def _of_examples(grid: Grid) -> list[str]:
     if not grid.metric.is_accuracy:
         return []
     return [
-        "McNemar (exact): a test example counts once, for the arm that gets it "
-        "right with more of the seeds. It asks whether these nets differ, not "
-        "whether other seeds would."
+        "McNemar (exact, with Holm's correction over the rows): a test example counts "
+        "once, for the arm that gets it right with more of the seeds. It asks whether "
+        "these nets differ, not whether other seeds would."
     ]

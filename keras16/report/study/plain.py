@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from keras16.analysis import progress
+from keras16.analysis import progress, recipe
 from keras16.analysis.cells import Cell, Grid
 from keras16.analysis.claims import Judgement
 from keras16.analysis.contrasts import Contrast, Contrasts
@@ -33,6 +33,7 @@ def summary(
         "margin": grid.margin,
         "verdict": headline.verdict(grid, judged),
         "progress": dataclasses.asdict(progress.progress(grid)),
+        "recipe": dataclasses.asdict(recipe.recipe(grid)),
         "claims": [_claim(one, grid) for one in judged],
         "cells": [_cell(cell) for cell in grid.cells.values() if cell.records],
         "contrasts": [_contrasts(one) for one in compared],
@@ -47,6 +48,7 @@ def _claim(one: Judgement, grid: Grid) -> dict[str, Any]:
         "ours": evidence.ours(one, grid),
         "evidence": evidence.sentences(one, grid),
         "row_verdicts": one.rows,
+        "rows_not_tested": one.short,
         "rows_planned": len(one.claim.rows or grid.study.rows),
     }
 

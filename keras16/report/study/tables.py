@@ -72,8 +72,8 @@ def of_contrasts(grid: Grid, found: Contrasts) -> Table:
     total = ("all rows", str(found.differences), scale.of(grid).interval(found.pooled))
     metric = scale.of(grid).of(" in points")
     caption = (
-        f"{found.arm} less {found.against}: {metric}, paired by seed; p of "
-        "equivalence and of superiority after Holm's correction."
+        f"{found.arm} less {found.against}: {metric}, paired by seed; p values but "
+        "that of failures after Holm's correction over the rows."
     )
     if grid.metric.is_accuracy:
         caption += (
@@ -149,7 +149,7 @@ def _contrast(grid: Grid, one: Contrast, published: str) -> tuple[str, ...]:
         words.p_value(one.p_equivalent_holm if known else None),
         words.p_value(one.p_superior_holm if known else None),
         f"{one.examples.better} : {one.examples.worse}" if one.examples else "",
-        words.p_value(one.examples.p_value) if one.examples else "",
+        words.p_value(one.p_examples_holm) if one.examples else "",
         f"{failed[0]} : {failed[1]}" if any(failed) else "",
         words.p_value(one.p_failures) if any(failed) else "",
     )
