@@ -62,7 +62,7 @@ class Gpu:
 
 
 def fingerprint() -> dict[str, str]:
-    """The machine, the software and the commit of the current folder's repository.
+    """The machine, the software, and the commits of the current folder and of keras16.
 
     Returns:
         Plain strings by name; what is not there is "" (a missing package, say).
@@ -80,6 +80,7 @@ def fingerprint() -> dict[str, str]:
         **{package: version(package) for package in PACKAGES},
         "backend": backend(),
         "git_commit": git_commit(),
+        "keras16_commit": own_commit(),
     }
 
 
@@ -255,13 +256,29 @@ def converts_float16() -> bool:
     return not flags or "f16c" in flags
 
 
-def git_commit() -> str:
-    """The commit of the current folder's repository, "-dirty" added; "" without."""
-    commit = _output("git", "rev-parse", "--short=12", "HEAD")
+def git_commit(folder: str | os.PathLike = ".") -> str:
+    """The commit of a folder's repository, "-dirty" added; "" without."""
+    git = ("git", "-C", os.fspath(folder))
+    commit = _output(*git, "rev-parse", "--short=12", "HEAD")
     if not commit:
         return ""
-    changed = _output("git", "status", "--porcelain", "--untracked-files=no")
+    changed = _output(*git, "status", "--porcelain", "--untracked-files=no")
     return f"{commit}-dirty" if changed else commit
+
+
+def own_commit() -> str:
+    """The commit of keras16's checkout, or that pip installed it from; "" elsewhere.
+
+    A copy in site-packages may lie in the repository of somebody else's project.
+    """
+    home = pathlib.Path(__file__).parent
+    if _output("git", "-C", str(home), "ls-files", "__init__.py"):
+        return git_commit(home)
+    try:
+        found = importlib.metadata.distribution("keras16").read_text("direct_url.json")
+        return str(json.loads(found or "{}")["vcs_info"]["commit_id"])[:12]  # PEP 610
+    except (importlib.metadata.PackageNotFoundError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def _cpuinfo(key: str) -> str:

@@ -1,6 +1,7 @@
 """From records to cells, contrasts and verdicts."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -66,6 +67,19 @@ def test_strays_and_older_records_are_counted():
     grid = cells.grid(plan, [*found, stray, newer])
     assert grid.strays == 2
     assert grid.cell("cnn, Adam", "16").records[0].test_accuracy == 0.5
+
+
+def test_of_two_records_of_a_run_the_newest_counts_in_any_order():
+    """A store of several machines answers newest first."""
+    plan = synthetic.study(rows=1, seeds=1)
+    sixteen, other = synthetic.records(plan)
+    crashed = dataclasses.replace(sixteen, status="crashed", began=1.7e9)
+    retried = dataclasses.replace(sixteen, began=1.7e9 + 60)
+    unknown = dataclasses.replace(sixteen, status="failed", began=0.0)
+    for found in itertools.permutations([crashed, retried, unknown, other]):
+        grid = cells.grid(plan, found)
+        assert grid.cell("cnn, Adam", "16").records == (retried,)
+        assert grid.strays == 2
 
 
 # Contrasts

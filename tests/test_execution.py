@@ -14,7 +14,7 @@ import pytest
 
 from keras16 import measure
 from keras16.errors import UserError
-from keras16.execution import identity, pool, sizes, worker
+from keras16.execution import child, identity, pool, sizes, worker
 from keras16.execution.company import Company
 from keras16.execution.environment import for_child
 from keras16.execution.ledger import Entry, Ledger
@@ -174,8 +174,10 @@ def test_a_record_replaces_its_checkpoint_and_a_broken_one_is_told(tmp_path):
     entry.folder.mkdir()
     entry.checkpoint.write_bytes(b"weights")
     entry.company.write_text("{}")
+    for name in ("checkpoint.npz.12086.part", "company.12086.part"):
+        (entry.folder / name).write_bytes(b"half")  # of a writer that was killed
     entry.write(record_of(planned()))
-    assert not entry.checkpoint.exists() and not entry.company.exists()
+    assert [file.name for file in entry.folder.iterdir()] == ["record.json"]
     entry.record_file.write_text("{")
     with pytest.raises(UserError, match=r"record.json can't be read .*: delete it"):
         entry.record()
@@ -224,6 +226,17 @@ tell("started", steps=3, parameters=1)
 if part == "dies" or (part == "dies once" and count == 1):
     print("the last word", file=sys.stderr, flush=True)
     os.kill(os.getpid(), 9)
+if part == "exits":
+    if count < 3:
+        print("a word of before", file=sys.stderr, flush=True)
+    time, pid = f"00:00:{1795946734 + count}.633809", os.getpid()
+    if order["run"]["seed"]:
+        print("the last word", file=sys.stderr)
+    print("WARNING: All log messages before absl::InitializeLog()", file=sys.stderr)
+    print(f"E0000 {time}   {pid} util.cc:131] oneDNN", file=sys.stderr, flush=True)
+    os._exit(3)
+if part == "is ended":
+    os.kill(os.getpid(), 15)
 if part == "creeps" and count < 6:
     tell("epoch", epoch=count)
     os.kill(os.getpid(), 9)
@@ -283,8 +296,50 @@ def test_a_process_that_always_dies_is_a_result_and_the_others_go_on(played):
     assert kinds(list(events), dead).count("begun") == pool.ATTEMPTS
     record = dead.entry.record()
     assert record.status == "crashed"
-    assert "signal 9" in record.cause and "memory" in record.cause
+    assert "signal 9: is there enough memory? `" in record.cause
+    assert "`study run --retry-failed` trains it again" in record.cause
     assert alive.entry.record().status == "finished"
+
+
+def test_a_process_that_is_ended_from_outside_names_the_way_to_go_on(played):
+    (ended,), events = played("is ended")
+    list(events)
+    assert ended.entry.record().cause == (
+        "its process was ended by signal 15: `study run --retry-failed` trains it again"
+    )
+
+
+def test_the_cause_of_a_crash_is_the_last_word_of_its_process_and_no_log_line(played):
+    """Lines of libraries' logs have a time and a process: no two causes were equal."""
+    (silent, talks), events = played("exits", "exits")
+    list(events)
+    assert silent.entry.record().cause == "its process ended with code 3"
+    assert talks.entry.record().cause == "its process ended with code 3: the last word"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "I0000 00:00:1795946734.6338   17991 cpu_feature_guard.cc:227] optimized",
+        "W0703 12:01:02.123456 140013 gpu_device.cc:2344] Cannot dlopen some",
+        "2026-07-03 12:01:02.123456: E external/xla/cuda_fft.cc:467] Unable to",
+        "*** Check failure stack trace: ***",
+        "    @     0x7f4a1c2d3e4f  (unknown)",
+    ],
+)
+def test_lines_of_a_library_s_log_are_no_last_words(line):
+    assert child.last_words(f"ValueError: too wide\n\n{line}\n") == (
+        "ValueError: too wide"
+    )
+    assert child.last_words(f"{line}\n") == ""
+
+
+@pytest.mark.parametrize(
+    "start", ["F0000 00:00:1795946734.6338   17991 ", "2026-07-03 12:01:02.123456: F "]
+)
+def test_what_a_library_dies_of_is_told_without_time_and_process(start):
+    text = f"{start}tensor.cc:844] Check failed: is_ok\n*** Check failure stack trace:"
+    assert child.last_words(text) == "tensor.cc:844] Check failed: is_ok"
 
 
 def test_a_run_that_can_not_start_ends_the_study_in_one_line(played):
@@ -380,7 +435,11 @@ def test_kill_9_of_any_process_changes_no_bit(tmp_path):
     disturbed.kill()
     disturbed.communicate()
     child.wait(timeout=20)  # it has seen that its parent is gone
+    folder = Ledger(tmp_path / "killed").entry(run).folder
+    (folder / "checkpoint.npz.12086.part").write_bytes(b"half of the weights")
     again = train_alone(tmp_path / "killed", run)
+    wait_for(again, "started")  # it holds the lock: whoever wrote that is no more
+    assert not (folder / "checkpoint.npz.12086.part").exists()
     again.communicate(timeout=120)
     whole, killed = (
         weights_and_record(Ledger(tmp_path / name).entry(run))

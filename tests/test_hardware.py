@@ -84,6 +84,52 @@ def test_commit_is_that_of_the_current_folder(monkeypatch, tmp_path):
     assert hardware.git_commit() == f"{clean}-dirty"
 
 
+def test_commit_of_keras16_is_that_of_its_checkout_wherever_one_is(
+    monkeypatch, tmp_path
+):
+    package = tmp_path / "checkout" / "keras16"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    monkeypatch.setattr(hardware, "__file__", str(package / "hardware.py"))
+    monkeypatch.chdir(package.parent)
+    git("init", "-q")
+    own = ("-c", "user.name=n", "-c", "user.email=e")
+    git(*own, "commit", "-q", "-m", "first", "--allow-empty")
+    monkeypatch.chdir(tmp_path)
+    installed_from(monkeypatch, None)
+    assert hardware.own_commit() == ""  # in a repository, and no part of it
+    git("-C", str(package), "add", "__init__.py")
+    assert hardware.own_commit() == hardware.git_commit(package)
+    assert hardware.own_commit().endswith("-dirty")
+
+
+@pytest.mark.parametrize(
+    ("told", "commit"),
+    [
+        ('{"url": "u", "vcs_info": {"vcs": "git", "commit_id": "%s"}}', "0123456789ab"),
+        ('{"url": "u", "archive_info": {"hash": "%s"}}', ""),
+        ("damaged %s", ""),
+        ("[]%.0s", ""),
+    ],
+)
+def test_commit_of_an_installed_copy_is_what_pip_wrote_down(
+    monkeypatch, tmp_path, told, commit
+):
+    monkeypatch.setattr(hardware, "__file__", str(tmp_path / "hardware.py"))
+    installed_from(monkeypatch, told % ("0123456789ab" + 28 * "c"))
+    assert hardware.own_commit() == commit
+
+
+def installed_from(monkeypatch, direct_url):
+    class Installed:
+        def read_text(self, name):
+            return direct_url if name == "direct_url.json" else None
+
+    monkeypatch.setattr(
+        hardware.importlib.metadata, "distribution", lambda name: Installed()
+    )
+
+
 def git(*arguments):
     subprocess.run(["git", *arguments], check=True, capture_output=True)
 

@@ -7,7 +7,9 @@ import operator
 import filelock
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import ViewType
 
+from keras16.analysis import cells
 from keras16.errors import UserError
 from keras16.results import Epoch, Record
 from keras16.study import Arm, Row, Run, Study
@@ -30,6 +32,7 @@ STUDY = Study(
     ),
     seeds=2,
 )
+CREATE_RUN = MlflowClient.create_run
 EPOCHS = tuple(Epoch(n, 1.0 / n, 0.5, 0.4, 0.9, 1.5, 1e-3) for n in (1, 2))
 
 
@@ -64,11 +67,11 @@ def uri(tmp_path):
     return f"sqlite:///{tmp_path}/mlruns/mlflow.db"
 
 
-def runs(uri, kind):
+def runs(uri, kind, view=ViewType.ACTIVE_ONLY):
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name("digits")
     return client.search_runs(
-        [experiment.experiment_id], f"tags.`keras16.kind` = '{kind}'"
+        [experiment.experiment_id], f"tags.`keras16.kind` = '{kind}'", view
     )
 
 
@@ -140,7 +143,11 @@ def test_what_a_store_did_not_take_follows_when_it_is_back(uri, monkeypatch):
         tracked.ended(RECORDS[0])
         tracked.ended(RECORDS[1])
         assert "No space left on device" in tracked.problem
-        assert "nothing of 1 runs is recorded" in tracked.problem
+        assert "No space left on device): 1 run is not recorded." in tracked.problem
+        assert tracked.problem.endswith(
+            " Everything is kept in mlruns/: the same `keras16 study run` again sends "
+            "what is missing."
+        )
         tracked.ended(RECORDS[2])
         assert tracked.problem == ""
         assert len(runs(uri, "run")) == 3  # no half is left
@@ -151,11 +158,73 @@ def test_what_a_store_did_not_take_follows_when_it_is_back(uri, monkeypatch):
     assert all(child.data.tags["keras16.whole"] == "yes" for child in children)
 
 
+def test_what_is_missing_is_counted_without_what_is_there(uri, monkeypatch):
+    def away(*args, **kwargs):
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    with study(STUDY, uri) as tracked:
+        tracked.sync(RECORDS[:2])
+        monkeypatch.setattr(MlflowClient, "create_run", away)
+        tracked.sync(RECORDS)
+        assert "refused): 2 runs are not recorded. Every" in tracked.problem
+        monkeypatch.undo()
+        tracked.sync(RECORDS)
+        monkeypatch.setattr(MlflowClient, "search_runs", away)
+        tracked.means(RECORDS)
+        assert "all runs are recorded, but not the means or the" in tracked.problem
+        monkeypatch.undo()
+
+
+def lost_answer(self, *args, **kwargs):
+    CREATE_RUN(self, *args, **kwargs)
+    raise ConnectionResetError(104, "Connection reset by peer")
+
+
+def asked_twice(self, *args, **kwargs):
+    """As MLflow's client does where no answer comes: the first has arrived, too."""
+    CREATE_RUN(self, *args, **kwargs)
+    return CREATE_RUN(self, *args, **kwargs)
+
+
+@pytest.mark.parametrize("create", [lost_answer, asked_twice])
+def test_no_ghost_is_left_of_a_child_whose_creation_got_no_answer(
+    uri, monkeypatch, create
+):
+    monkeypatch.setattr(_study, "SECONDS_BETWEEN_TRIES", 0.0)
+    with study(STUDY, uri) as tracked:
+        tracked.ended(RECORDS[0])
+        monkeypatch.setattr(MlflowClient, "create_run", create)
+        tracked.ended(RECORDS[1])
+        monkeypatch.undo()
+    assert len(runs(uri, "run")) == 2
+    everything = runs(uri, "run", view=ViewType.ALL)
+    assert sorted(run.info.status for run in everything) == [
+        "FINISHED",
+        "FINISHED",
+        "KILLED",  # deleted: none runs for ever in MLflow's table of the deleted
+    ]
+
+
+def test_means_that_got_no_answer_are_taken_up_or_deleted(uri, monkeypatch):
+    with study(STUDY, uri) as tracked:
+        tracked.sync(RECORDS)
+        for create in (lost_answer, asked_twice):
+            monkeypatch.setattr(MlflowClient, "create_run", create)
+            tracked.means(RECORDS)
+        monkeypatch.undo()
+        tracked.means(RECORDS)
+    found = runs(uri, "means")
+    assert sorted(run.info.run_name for run in found) == ["dnn, 16", "dnn, 32"]
+    assert {run.info.status for run in found} == {"FINISHED"}
+    assert {run.data.params["row"] for run in found} == {"dnn"}
+
+
 def test_a_server_that_is_away_costs_little_and_loses_nothing(uri):
     with study(STUDY, CLOSED) as tracked:
         for one in RECORDS:
             tracked.ended(one)
         assert "Connection refused" in tracked.problem
+    assert "refused): up to 4 runs are not recorded. Every" in tracked.problem
     assert tracked.where == f"Nothing was recorded in {CLOSED}."
     with study(STUDY, uri) as there:
         there.sync(RECORDS)
@@ -190,6 +259,35 @@ def test_the_means_stand_beside_the_parent_and_are_renewed(uri):
     assert numbers["seeds"] == 2 and numbers["failures"] == 1  # the later one counts
     assert numbers["accuracy_percent"] == 99
     assert numbers["model_megabytes"] == 0.001
+
+
+def test_a_run_that_was_trained_again_counts_and_leaves_no_cause(uri):
+    retried = dataclasses.replace(RECORDS[0], began=1.7e9 + 60, fingerprint={"cpu": ""})
+    with study(STUDY, uri) as tracked:
+        tracked.sync([FAILED, *RECORDS[1:]])
+        tracked.means([FAILED, *RECORDS[1:]])
+    (before,) = [run for run in runs(uri, "means") if run.data.tags["arm"] == "16"]
+    assert before.data.tags["cause"] == "NaN"
+    MlflowClient(uri).set_tag(before.info.run_id, "mine", "a word")
+    with study(STUDY, uri) as tracked:
+        tracked.sync([retried, *RECORDS[1:]])
+        tracked.means([retried, *RECORDS[1:]])
+    (after,) = [run for run in runs(uri, "means") if run.data.tags["arm"] == "16"]
+    assert after.info.run_id == before.info.run_id
+    assert after.data.metrics["failures"] == 0
+    assert not {"cause", "cpu"} & set(after.data.tags)
+    assert after.data.tags["mine"] == "a word"
+    grid = cells.grid(STUDY, records("digits", uri))
+    assert grid.cell("dnn", "16").failures == 0
+    assert grid.strays == 1
+
+
+def test_the_means_name_the_cause_of_whichever_seed_failed(uri):
+    second = dataclasses.replace(FAILED, pair=1)
+    with study(STUDY, uri) as tracked:
+        tracked.means([RECORDS[0], second])
+    (means,) = runs(uri, "means")
+    assert means.data.tags["cause"] == "NaN"
 
 
 def test_the_report_lies_with_the_parent(uri, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 import statistics
 from collections.abc import Sequence
 
@@ -139,7 +140,8 @@ def grid(study: Study, records: Sequence[Record]) -> Grid:
 
     Args:
         study: The plan.
-        records: In any order; of two of one row, arm and seed the later one counts.
+        records: In any order; of two of one row, arm and seed the one that began last
+            counts, and of two that began together the later in the sequence.
 
     Raises:
         UserError: The study can't be judged as it stands.
@@ -149,7 +151,7 @@ def grid(study: Study, records: Sequence[Record]) -> Grid:
     found: dict[tuple[str, str], dict[int, Record]] = {
         (row.name, arm.name): {} for row in study.rows for arm in study.arms
     }
-    for record in records:
+    for record in sorted(records, key=operator.attrgetter("began")):
         if (record.row, record.arm) in found:
             found[record.row, record.arm][record.pair] = record
     epochs = {(one.row, one.arm): one.run.epochs for one in study.once()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,15 @@ from typing import Any
 from keras16 import user_code
 from keras16.errors import UserError
 from keras16.execution.environment import for_child
+
+# Lines of TensorFlow's, absl's and XLA's own logs: for their times no two are equal.
+LOGGED = re.compile(
+    r"[IWE]\d{4} [\d:.]+ +\d+ \S+\] "
+    r"|\d{4}-\d\d-\d\d [\d:.]+: [IWE] "
+    r"|WARNING: All log messages before absl"
+    r"|\*\*\* Check failure stack trace|@ +0x"
+)
+FATAL = re.compile(r"F\d{4} [\d:.]+ +\d+ |\d{4}-\d\d-\d\d [\d:.]+: F ")
 
 
 def ask(module: str, question: Any) -> dict[str, Any]:
@@ -42,7 +52,7 @@ def ask(module: str, question: Any) -> dict[str, Any]:
         raise
     told = last_line(out)
     if not told:
-        return {"problem": last_line(err) or f"code {process.returncode}"}
+        return {"problem": last_words(err) or f"code {process.returncode}"}
     found = json.loads(told)
     if "refused" in found:
         raise UserError(found["refused"])
@@ -65,3 +75,12 @@ def last_line(text: str) -> str:
     """The last line that says something; "" where none does."""
     lines = (line.strip() for line in reversed(text.splitlines()))
     return next(filter(None, lines), "")
+
+
+def last_words(log: str) -> str:
+    """The last line of a log that tells why a process ended; "" where none does.
+
+    What a library logs is left out; of its fatal line only time and process are.
+    """
+    lines = (line for line in log.splitlines() if not LOGGED.match(line.strip()))
+    return FATAL.sub("", last_line("\n".join(lines)), count=1)

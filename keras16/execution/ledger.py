@@ -74,6 +74,15 @@ class Entry:
         json_file.write(self.record_file, to_dict(record))
         self.checkpoint.unlink(missing_ok=True)
         self.company.unlink(missing_ok=True)
+        self.delete_parts()
+
+    def delete_parts(self) -> None:
+        """Deletes what a process had half written when it was killed.
+
+        Only whoever trains the run writes into its folder.
+        """
+        for part in self.folder.glob("*.part"):
+            part.unlink(missing_ok=True)
 
     def lock(self) -> filelock.BaseFileLock:
         """Held by whoever trains the run; the system frees it when he dies."""

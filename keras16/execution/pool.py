@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import dataclasses
 import json
-import pathlib
 import queue
 import subprocess
 import sys
@@ -24,6 +23,9 @@ from keras16.study import Planned
 # A process that dies is begun anew as long as it gets on: it may have been killed.
 # One that dies so often within the same epoch would do so for ever.
 ATTEMPTS = 3
+AGAIN = "`study run --retry-failed` trains it again"
+# Signals that come from outside (KILL, TERM, HUP): the log says nothing of them.
+FROM_OUTSIDE = {9: f"is there enough memory? {AGAIN}", 15: AGAIN, 1: AGAIN}
 PATIENCE_SECONDS = 5.0  # before asking again for a run that another process trains
 
 
@@ -67,6 +69,7 @@ class _Process:
         self.began = time.time()
         task.entry.folder.mkdir(parents=True, exist_ok=True)
         with task.entry.log.open("ab") as log:
+            self._log_start = log.tell()
             self._process = subprocess.Popen(
                 [sys.executable, "-m", worker.__name__],
                 stdin=subprocess.PIPE,
@@ -93,11 +96,18 @@ class _Process:
     def why(self) -> str:
         """Why it ended, in one line."""
         code = self._process.wait()
-        last = _last_line(self.task.entry.log)
-        if code >= 0:
-            return f"its process ended with code {code}: {last}"
-        words = "is there enough memory?" if code == -9 else last
-        return f"its process was ended by signal {-code}: {words}"
+        end = f"ended with code {code}" if code >= 0 else f"was ended by signal {-code}"
+        words = FROM_OUTSIDE.get(-code) or self._last_words()
+        return ": ".join(filter(None, (f"its process {end}", words)))
+
+    def _last_words(self) -> str:
+        """Its own: those of processes before it are in the same log."""
+        try:
+            with self.task.entry.log.open("rb") as log:
+                log.seek(self._log_start)
+                return child.last_words(log.read().decode(errors="replace"))
+        except OSError:
+            return ""
 
     def _say(self, line: str) -> None:
         try:
@@ -242,13 +252,6 @@ class _Pool:
             1 if process.progressed else self.attempts[process.task] + 1
         )
         return self.attempts[process.task] < ATTEMPTS
-
-
-def _last_line(log: pathlib.Path) -> str:
-    try:
-        return child.last_line(log.read_text(errors="replace")) or "no word"
-    except OSError:
-        return "see its log"
 
 
 def _close(pipe: IO[str] | None) -> None:

@@ -113,6 +113,7 @@ def _train(
     if entry.record() is not None:  # another has finished it meanwhile
         teller.tell("ended")
         return
+    entry.delete_parts()
     began = time.time()
     company = teller.company = Company(entry, order["workers"])
     try:

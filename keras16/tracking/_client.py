@@ -104,10 +104,10 @@ def trouble(uri: str, error: BaseException, lost: str) -> str:
     Args:
         uri: Of the store.
         error: What it raised.
-        lost: Such as "not all of this run".
+        lost: Such as "not all of this run is recorded".
     """
     shown = store.without_password(uri)
-    return f"MLflow store {shown} fails ({store.reason(error)}): {lost} is recorded."
+    return f"MLflow store {shown} fails ({store.reason(error)}): {lost}."
 
 
 def create_database(uri: str) -> None:

@@ -246,7 +246,7 @@ class Tracked:
 
     def _told(self, error: BaseException) -> str:
         lost = "not all of this run" if self.run_id else "nothing of this run"
-        return trouble(self.uri, error, lost)
+        return trouble(self.uri, error, f"{lost} is recorded")
 
     def _create_run(self) -> None:
         from mlflow import MlflowClient

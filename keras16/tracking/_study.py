@@ -32,6 +32,11 @@ STATUS = {"finished": "FINISHED", "failed": "FAILED", "crashed": "FAILED"}
 KIND, RECORD, WHOLE = "keras16.kind", "keras16.record", "keras16.whole"
 NOTE = "mlflow.note.content"
 RECORD_FILE = "record.json"  # an artifact: a metric is no float64, and epochs are many
+EVERY_RUN = f"tags.`{KIND}` = 'run'"
+KEPT = (
+    "Everything is kept in mlruns/: the same `keras16 study run` again sends what is "
+    "missing."
+)
 SECONDS_BETWEEN_TRIES = 30.0  # of a store that fails: a study must not wait for it
 LOCK_SECONDS = 120.0  # of waiting for another process of the same study
 MOST_CHILDREN = 1000  # that MLflow gives at once
@@ -87,7 +92,7 @@ class TrackedStudy:
         self._whole: set[str] = set()  # names of the records that have a child
         self._waiting: dict[str, Record] = {}
         self._failed_at = 0.0
-        self._is_open = False
+        self._is_open = self._was_open = False
 
     @property
     def where(self) -> str:
@@ -135,7 +140,11 @@ class TrackedStudy:
         if self._waiting:
             self._try(self._deliver)
         if self.parent_id:
-            self._try(lambda: self._client.set_terminated(self.parent_id, "FINISHED"))
+            self._try(self._end)
+
+    def _end(self) -> None:
+        self._written(EVERY_RUN)  # a child whose creation got no answer is a half
+        self._client.set_terminated(self.parent_id, "FINISHED")
 
     def _try(self, action: Callable[[], object]) -> None:
         impatient = bool(self.problem) or self._client is None
@@ -145,12 +154,20 @@ class TrackedStudy:
                 self._open()
                 action()
         except Exception as error:  # whatever it is, it must not end the study
-            lost = f"until it is run again nothing of {len(self._waiting)} runs"
-            self.problem = _client.trouble(self.uri, error, lost)
+            told = _client.trouble(self.uri, error, self._missing())
+            self.problem = f"{told} {KEPT}"
             self._failed_at = time.monotonic()
             self._is_open = False  # what it holds of a child is found again
         else:
             self.problem = ""
+
+    def _missing(self) -> str:
+        """What the store lacks, as far as this process has seen what it holds."""
+        count = len(self._waiting.keys() - self._whole)
+        if not count:
+            return "all runs are recorded, but not the means or the report"
+        most = "" if self._was_open else "up to "
+        return f"{most}{count} {'run is' if count == 1 else 'runs are'} not recorded"
 
     def _lock(self) -> filelock.BaseFileLock:
         """Held by the one process that writes; they share a folder of runs."""
@@ -176,8 +193,8 @@ class TrackedStudy:
         else:
             self.parent_id = self._new_parent()
         self._client.update_run(self.parent_id, status="RUNNING")
-        self._whole = self._written(f"tags.`{KIND}` = 'run'")
-        self._is_open = True
+        self._whole = self._written(EVERY_RUN)
+        self._is_open = self._was_open = True
 
     def _new_parent(self) -> str:
         title, question = self._study.title, self._study.question
@@ -194,8 +211,13 @@ class TrackedStudy:
         whole = [one for one in children if one.data.tags.get(WHOLE) == "yes"]
         for half in children:
             if half not in whole:
-                self._client.delete_run(half.info.run_id)
+                self._delete(half.info.run_id)
         return {one.data.tags[RECORD] for one in whole}
+
+    def _delete(self, run_id: str) -> None:
+        """Ends it, too: MLflow lists what is deleted with its status."""
+        self._client.set_terminated(run_id, "KILLED")
+        self._client.delete_run(run_id)
 
     def _runs(self, where: str) -> list[Any]:
         return _all_runs(self._client, self.experiment_id, where)
@@ -210,7 +232,7 @@ class TrackedStudy:
 
     def _write_once(self, name: str, record: Record) -> None:
         # Another process may have written it since this one looked at all of them.
-        known = f"tags.`{KIND}` = 'run' and tags.`{RECORD}` = '{name}'"
+        known = f"{EVERY_RUN} and tags.`{RECORD}` = '{name}'"
         if not self._written(known):
             self._write(name, record)
 
@@ -241,29 +263,36 @@ class TrackedStudy:
             _client.log_metrics(self._client, run_id, values, epoch.epoch)
 
     def _write_means(self, records: Sequence[Record]) -> None:
-        """Of each row and arm; a run of before gets the new numbers."""
-        runs = self._runs(f"tags.`{KIND}` = 'means'")
-        known = {run.data.tags[RECORD]: run.info.run_id for run in runs}
+        """Of each row and arm; a run of before gets the new numbers and tags."""
+        known = self._known_means()
         for cell in cells.grid(self._study, records).cells.values():
             if cell.records:
                 name = f"{cell.row}, {cell.arm}"
-                run_id = known.get(name) or self._new_means(name, cell)
-                _client.log_metrics(self._client, run_id, _means(cell))
-                self._client.set_terminated(run_id, "FINISHED")
+                self._write_cell(known.get(name) or self._new_means(name), cell)
 
-    def _new_means(self, name: str, cell: cells.Cell) -> str:
-        first = cell.records[0]
-        created = self._client.create_run(
-            self.experiment_id,
-            tags={**plain.clean(_tags(first)), KIND: "means", RECORD: name},
-            run_name=name,
-        )
-        run_id = created.info.run_id
-        fields = {"row": cell.row, **_params(first)}
-        for own in ("pair", "seed"):  # of one run
-            del fields[own]
-        _client.log_params(self._client, run_id, fields)
-        return run_id
+    def _known_means(self) -> dict[str, Any]:
+        """The run of each name; deletes a second one, whose creation got no answer."""
+        known: dict[str, Any] = {}
+        for run in self._runs(f"tags.`{KIND}` = 'means'"):
+            if known.setdefault(run.data.tags[RECORD], run) is not run:
+                self._delete(run.info.run_id)
+        return known
+
+    def _new_means(self, name: str) -> Any:
+        tags = {KIND: "means", RECORD: name}
+        return self._client.create_run(self.experiment_id, tags=tags, run_name=name)
+
+    def _write_cell(self, run: Any, cell: cells.Cell) -> None:
+        run_id = run.info.run_id
+        if not run.data.params:  # MLflow takes each only once
+            _client.log_params(self._client, run_id, _shared_params(cell))
+        tags = _shared_tags(cell)
+        _client.log_tags(self._client, run_id, tags)
+        for name in tags:
+            if not tags[name] and name in run.data.tags:  # it was so before
+                self._client.delete_tag(run_id, name)
+        _client.log_metrics(self._client, run_id, _means(cell))
+        self._client.set_terminated(run_id, "FINISHED")
 
     def _reported(self, told: Sequence[str], folder: pathlib.Path) -> None:
         self._client.log_artifacts(self.parent_id, str(folder), "report")
@@ -336,7 +365,7 @@ def records(name: str, uri: str) -> tuple[Record, ...]:
                     f"{without_password(uri)} holds no study {name}: run it first with "
                     "`keras16 study run`."
                 )
-            whole = f"tags.`{KIND}` = 'run' and tags.`{WHOLE}` = 'yes'"
+            whole = f"{EVERY_RUN} and tags.`{WHOLE}` = 'yes'"
             found = _all_runs(client, experiment.experiment_id, whole)
             return tuple(_downloaded(client, child.info.run_id) for child in found)
     except UserError:
@@ -377,6 +406,18 @@ def identity(record: Record) -> str:
 def _params(record: Record) -> dict[str, Any]:
     names = {"row": record.row, "arm": record.arm, "pair": record.pair}
     return {**names, **record.run.fields()}
+
+
+def _shared_params(cell: cells.Cell) -> dict[str, Any]:
+    """Those of a run, but for what is of one seed."""
+    fields = {"row": cell.row, **_params(cell.records[0])}
+    return {name: fields[name] for name in fields if name not in ("pair", "seed")}
+
+
+def _shared_tags(cell: cells.Cell) -> dict[str, str]:
+    """Those of the first run, and why the first that failed did so."""
+    causes = (one.cause for one in cell.records)
+    return {**_tags(cell.records[0]), "cause": next(filter(None, causes), "")}
 
 
 def _tags(record: Record) -> dict[str, str]:
