@@ -32,6 +32,7 @@ from ._table import rendered
 
 if TYPE_CHECKING:
     from keras16.comparison import Comparison, Probe
+    from keras16.comparison.job import Job
     from keras16.criterion import Metric
     from keras16.execution.pool import Event, Task
     from keras16.results import Record
@@ -137,7 +138,7 @@ def command(
         )
         shown.count = OfMinutes(job.metric, minutes)
         if not quiet:
-            say(f"measuring {', '.join(job.precisions)} of {job.run.model}")
+            say(_measuring(job))
         comparison = job.result()
         shown.close()
         with tracking.study(job.study, uri) as tracked:
@@ -149,6 +150,16 @@ def command(
     text = f"{as_text(comparison)}\n{tracked.where}"
     click.echo(as_object(comparison) if as_json else text)
     raise SystemExit(stop.exit_code if stop.event.is_set() else bool(tracked.problem))
+
+
+def _measuring(job: Job) -> str:
+    """What of its precisions is still to be measured, in one line."""
+    unknown = job.unknown
+    known = [name for name in job.precisions if name not in unknown]
+    told = [f"measuring {', '.join(unknown)} of {job.run.model}"] if unknown else []
+    if known:
+        told.append(f"{', '.join(known)} as measured before")
+    return "; ".join(told)
 
 
 class OfMinutes:
@@ -241,6 +252,10 @@ def as_text(comparison: Comparison) -> str:
     runs = many(sum(row.runs for row in comparison.rows), "run")
     epochs = many(comparison.epochs, "epoch")
     told = f"{runs} of {epochs}, {comparison.minutes:.1f} minutes."
+    if comparison.other_code:
+        others = many(comparison.other_code, "earlier run")
+        are = "is" if comparison.other_code == 1 else "are"
+        told += f"\n{others} {are} of other code and not counted."
     return f"{table}\n{told}\n{comparison.verdict}"
 
 

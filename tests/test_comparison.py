@@ -1,6 +1,7 @@
 """`compare`: the right sentence for what was measured, and a whole small one."""
 
 import dataclasses
+import importlib
 import json
 import threading
 
@@ -10,12 +11,14 @@ from click.testing import CliRunner
 
 import keras16
 from keras16 import cli
-from keras16.comparison import files, job, verdict
+from keras16.comparison import files, job, notes, verdict
 from keras16.comparison.probe import Probe
 from keras16.criterion import Metric
 from keras16.errors import UserError
-from keras16.execution import pool
+from keras16.execution import identity, pool
+from keras16.report import comparison as report
 from keras16.results import Record
+from keras16.statistics import pairs
 from keras16.study import Run
 from pipelines import compare as command
 
@@ -63,6 +66,24 @@ def records(pairs=6, failed=(), seconds=COSTS, **apart):
     return found
 
 
+def timed(found, paces, foreign=()):
+    """The runs with float32's epoch time divided by the arm's, seed by seed.
+
+    Args:
+        found: Of `records`.
+        paces: By arm.
+        foreign: Arms and seeds beside which something else kept the machine busy.
+    """
+    return [
+        dataclasses.replace(
+            one,
+            median_epoch_seconds=1 / paces.get(one.arm, [1.0] * 9)[one.pair],
+            foreign_cores=0.3 if (one.arm, one.pair) in foreign else 0.02,
+        )
+        for one in found
+    ]
+
+
 def judged(found, changed=None):
     return verdict.compared(
         probes(**(changed or {})),
@@ -103,6 +124,111 @@ def test_of_equally_fast_ones_the_smaller_is_used():
     assert judged(records(seconds=same)).best.precision == "16"
 
 
+FAST = {"16": [1.4, 1.5, 1.6], "mixed": [1.2, 1.25, 1.21]}
+EVERY = {(arm, pair) for arm in COSTS for pair in range(3)}
+
+
+def test_a_speed_is_a_median_of_pairs_with_its_range():
+    found = judged(timed(records(pairs=3), FAST))
+    row = found.rows[0]
+    np.testing.assert_allclose([row.ratio_low, row.ratio, row.ratio_high], FAST["16"])
+    assert (row.timed, row.timed_alone, row.pace) == (3, True, "faster")
+    assert found.rows[1].pace == "as fast" and found.rows[1].ratio == 1
+    assert "Use 16: as accurate as 32 (" in found.verdict
+    assert "1.5 times as fast" in found.verdict
+    assert "mixed is as accurate but 1.2 times as fast." in found.verdict
+    shown = report.table(found)
+    assert [line[5] for line in shown] == [
+        "1.5 (1.4 to 1.6)",
+        "-",
+        "1.21 (1.2 to 1.25)",
+    ]
+    assert "shared" not in str(shown)
+
+
+def test_of_six_pairs_there_is_an_interval():
+    paces = {"16": [1.4, 1.5, 1.6, 1.5, 1.5, 0.9]}  # the range spans 1
+    row = judged(timed(records(pairs=6), paces)).rows[0]
+    assert (row.timed, row.pace) == (6, "not settled")
+    several = {"16": [0.9, *[1.5] * 8]}
+    assert judged(timed(records(pairs=9), several)).rows[0].pace == "faster"
+
+
+def test_times_of_a_busy_machine_decide_nothing():
+    fast = {"16": FAST["mixed"], "mixed": FAST["16"]}
+    found = judged(timed(records(pairs=3), fast, EVERY))
+    assert found.best.precision == "16"  # the smallest
+    assert not any(row.timed_alone for row in found.rows)
+    assert found.verdict == (
+        "Use 16: as accurate as 32 (+0.01 points, margin 0.5), of a speed that is not "
+        "settled (the machine was busy; 1.2 to 1.25 times 32's), 0.00015 MB of weights "
+        "and slots. mixed is as accurate but larger."
+    )
+    shown = report.table(found)
+    assert shown[0][4:6] == ("0.826 s (shared)", "unclear (1.2 to 1.25)")
+    assert shown[1][4] == "1 s (shared)"
+    slow = judged(timed(records(pairs=3), {"mixed": [0.5, 0.6, 0.5]}, EVERY))
+    assert slow.rows[2].pace == "not settled"
+
+
+def test_pairs_that_had_the_machine_to_themselves_are_those_that_count():
+    paces = {"16": [0.5, 1.5, 1.5, 1.6]}
+    found = judged(timed(records(pairs=4), paces, {("32", 0)}))
+    row = found.rows[0]
+    assert (row.timed, row.timed_alone, row.pace) == (3, True, "faster")
+    np.testing.assert_allclose(row.ratio_low, 1.5)
+
+
+def test_runs_of_two_machines_are_no_pair_in_time():
+    elsewhere = [
+        dataclasses.replace(one, fingerprint={"cpu": "another"})
+        if one.arm == "16"
+        else one
+        for one in records(pairs=3)
+    ]
+    row = judged(elsewhere).rows[0]
+    assert (row.timed, row.pace, row.verdict) == (0, "not settled", "as accurate")
+
+
+def test_an_interval_that_spans_1_settles_no_speed():
+    paces = {"16": [0.8, 1.6, 1.7], "mixed": [1.3, 1.3, 1.3]}
+    found = judged(timed(records(pairs=3), paces))
+    assert found.best.precision == "16"
+    assert "speed that is not settled (0.8 to 1.7 times 32's)" in found.verdict
+    assert "mixed is as accurate and 1.3 times as fast but larger." in found.verdict
+    same = judged(timed(records(pairs=3), {"16": [0.97, 1.0, 1.04]}))
+    assert same.rows[0].pace == "as fast"
+    assert "points, margin 0.5), as fast, " in same.verdict
+    two = judged(timed(records(pairs=2), FAST))
+    assert two.rows[0].pace == "not settled"
+
+
+def test_32_is_kept_where_mixed_is_no_smaller_and_its_speed_not_known():
+    found = judged(timed(records(pairs=3, p16=-2.0), FAST, EVERY))
+    assert found.best.precision == "32"
+    assert (
+        "mixed is as accurate, of a speed that is not settled (the machine was busy; "
+        "1.2 to 1.25 times 32's), but no smaller." in found.verdict
+    )
+
+
+def test_intervals_of_shares_end_at_0_and_100_percent():
+    share, error = Metric(), Metric("mae", "val_metric", False, False)
+    wide = pairs.difference([0.0, 0.5, 0.75])
+    assert report._with_interval(wide, share) == "41.67 (0.00 to 100.00) %"
+    assert report._with_interval(wide, error) == "0.4167 ± 0.95"
+    near = pairs.difference([0.90, 0.91, 0.92])
+    assert report._with_interval(near, share) == "91.00 ± 2.48 %"
+    apart = pairs.difference([-0.9, 0.9])
+    assert report._apart(apart, share) == "+0.00 (-100.00 to +100.00)"
+
+
+def test_values_without_spread_have_no_interval():
+    same = pairs.difference([0.9, 0.9])
+    assert report._with_interval(same, Metric()) == "90.00 %"
+    assert report._apart(pairs.difference([0.0, 0.0]), Metric()) == "+0.00 (-)"
+
+
 def test_a_single_failure_is_reason_enough():
     found = judged(records(failed={("16", 2)}))
     assert found.best.precision == "mixed"
@@ -112,7 +238,8 @@ def test_a_single_failure_is_reason_enough():
 def test_few_pairs_settle_nothing():
     found = judged(records(pairs=1))
     assert found.best.precision == "32"
-    assert "16 (1.5 times as fast) is not settled after 1 pair of" in found.verdict
+    assert "16 is not settled after 1 pair of runs: give" in found.verdict
+    assert "times as" not in found.verdict  # one pair settles no speed, either
     assert judged([]).best is None
     assert "give more --minutes" in judged([]).verdict
 
@@ -160,6 +287,8 @@ def test_what_float32_can_not_do_either_is_an_error(played, monkeypatch):
         ([0.02, -0.02, 0.03, -0.01], "unclear"),
         ([-0.02, -0.021, -0.019], "less accurate"),
         ([0.02, 0.021, 0.019], "more accurate"),
+        ([-0.02, -0.02], "unclear"),  # t would be sure of what has no spread
+        ([-0.02] * 6, "less accurate"),
     ],
 )
 def test_verdicts(differences, expected):
@@ -174,11 +303,18 @@ def played(monkeypatch, tmp_path):
     """Probes and runs that take no time; the clock moves 30 s for each run."""
     clock = [0.0]
     monkeypatch.setattr(job.time, "monotonic", lambda: clock[0])
-    order = []
+    order, probed = [], []
 
     def probe(run):
         cost = COSTS[run.precision][0]
-        return Probe(run.precision, epoch_seconds=cost, compile_seconds=1.0)
+        size = COSTS[run.precision][1]
+        probed.append(run.precision)
+        return Probe(
+            run.precision,
+            epoch_seconds=cost,
+            compile_seconds=1.0,
+            weight_bytes=size,
+        )
 
     def train(tasks, *, workers, stop):
         for task in tasks:
@@ -203,11 +339,13 @@ def played(monkeypatch, tmp_path):
     monkeypatch.setattr(job, "probe", probe)
     monkeypatch.setattr(pool, "train", train)
 
-    def compare(**options):
+    def compare(build="cnn", **options):
         order.clear()
+        probed.clear()
         folder = tmp_path / "mlruns"
-        return job.compare("cnn", "mnist5k", folder=folder, **options), order
+        return job.compare(build, "mnist5k", folder=folder, **options), order
 
+    compare.probed = probed
     return compare
 
 
@@ -230,6 +368,96 @@ def test_asking_again_goes_on_from_there(played):
     found, order = played(minutes=3.5)
     assert set(order) == {(name, seed) for name in COSTS for seed in (2, 3)}
     assert [row.runs for row in found.rows] == [4, 4, 4]
+
+
+def test_what_is_over_counts_however_few_minutes_there_are(played):
+    before, _ = played(minutes=4.0)
+    found, order = played(minutes=0.001)
+    assert order == []
+    assert [row.runs for row in found.rows] == [2, 2, 2]
+    for one, two in zip(before.rows, found.rows, strict=True):
+        assert one.scores == two.scores
+    assert "Nothing was trained" not in found.verdict
+    stop = threading.Event()
+    stop.set()
+    assert [row.runs for row in played(stop=stop)[0].rows] == [2, 2, 2]
+
+
+def test_a_seed_that_was_broken_off_counts_and_is_gone_on_with(played, tmp_path):
+    played(minutes=4.0)
+    (gone,) = (tmp_path / "mlruns" / "runs").glob("*-mixed-*-s1-*/*/record.json")
+    gone.unlink()
+    found, order = played(minutes=0.1)  # a run takes half a minute
+    assert order == [] and [row.runs for row in found.rows] == [2, 2, 1]
+    found, order = played(minutes=0.6)
+    assert order == [("mixed", 1)] and [row.runs for row in found.rows] == [2, 2, 2]
+
+
+def test_a_probe_is_kept_for_this_code_and_this_machine(played, monkeypatch):
+    played(minutes=0.001)
+    assert played.probed == ["16", "32", "mixed"]
+    found, _ = played(minutes=0.001, precisions=("16",))
+    assert played.probed == [] and found.rows[0].weight_bytes == 50
+    monkeypatch.setattr(notes.hardware, "cpu_model", lambda: "another")
+    played(minutes=0.001)
+    assert played.probed == ["16", "32", "mixed"]
+    monkeypatch.setattr(identity, "code", lambda: "other")
+    played(minutes=0.001)
+    assert played.probed == ["16", "32", "mixed"]
+    played(minutes=0.001, optimizer="sgd")
+    assert played.probed == ["16", "32", "mixed"]
+
+
+def test_a_problem_is_tried_again(played, monkeypatch):
+    costs = job.probe
+    monkeypatch.setattr(
+        job, "probe", lambda run: dataclasses.replace(costs(run), problem="no memory")
+    )
+    played(minutes=0.001)
+    monkeypatch.setattr(job, "probe", costs)
+    found, _ = played(minutes=0.001)
+    assert played.probed == ["16", "32", "mixed"]
+    assert not any(row.problem for row in found.rows)
+
+
+def test_runs_of_other_code_are_told_and_not_counted(played, tmp_path):
+    (tmp_path / "net.py").write_text("def build(): return 1\n")
+    build = f"{tmp_path / 'net.py'}:build"
+    played(build, minutes=4.0)
+    (tmp_path / "notes.py").write_text("# note\n")
+    found, order = played(build, minutes=0.001)
+    assert (found.other_code, order) == (0, [])
+    assert [row.runs for row in found.rows] == [2, 2, 2]
+    (tmp_path / "net.py").write_text("def build(): return 22\n")
+    found, order = played(build, minutes=1.0)
+    assert found.other_code == 6 and len(order) == 3
+    assert [row.runs for row in found.rows] == [1, 1, 1]
+    told = "6 earlier runs are of other code and not counted.\n"
+    assert told in command.as_text(found)
+    assert played(build, minutes=0.001, optimizer="sgd")[0].other_code == 0
+    longer, _ = played(build, minutes=0.001, epochs=3)
+    assert longer.other_code == 6  # those of another length are no other code
+
+
+def test_runs_of_another_version_of_keras16_are_told(played, monkeypatch):
+    played(minutes=4.0)
+    monkeypatch.setattr(identity, "code", lambda: "other")
+    found, _ = played(minutes=0.001)
+    assert found.other_code == 6
+
+
+def test_epochs_that_were_chosen_stay_though_others_were_asked_for(played):
+    chosen = played(minutes=4.0)[0].epochs
+    assert played(minutes=4.0, epochs=3)[0].epochs == 3
+    found, _ = played(minutes=0.001)
+    assert (found.epochs, found.rows[0].runs) == (chosen, 2)
+
+
+def test_epochs_are_not_chosen_by_half_the_probes(played):
+    stop = threading.Event()
+    stop.set()
+    played(minutes=2.0, stop=stop)
+    assert played(minutes=2.0)[0].epochs < 8
 
 
 def test_epochs_are_chosen_by_the_time_and_remembered(played):
@@ -290,6 +518,23 @@ def test_a_function_and_arrays_are_files_for_other_processes(tmp_path):
     assert data.load(one_hot).y_test.shape == (10,)
 
 
+def test_a_function_of_a_module_is_known_by_what_that_imports(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_nets.py").write_text("import own_widths\ndef build(): return 7\n")
+    (tmp_path / "own_widths.py").write_text("width = 1\n")
+    own_nets = importlib.import_module("own_nets")
+
+    def digest():
+        return files.part(own_nets.build, "build", "net", tmp_path / "kept")
+
+    before = digest()
+    (tmp_path / "notes.py").write_text("# note\n")
+    assert digest() == before
+    (tmp_path / "own_widths.py").write_text("width = 22\n")
+    assert digest() != before
+
+
 def test_a_whole_comparison_of_a_function_and_arrays(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     random = np.random.default_rng(0)
@@ -347,6 +592,25 @@ def test_a_folder_that_takes_no_file_is_refused_before_anything_is_measured(
     )
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--dataset", "none.npz"], "there is no file none.npz: make it"),
+        (["--dataset", "none.py:load"], "there is no file none.py: check the path"),
+        (["--model", "none.py:build"], "there is no file none.py: check the path"),
+        (["--model", "none.keras"], "no file none.keras: give the path"),
+        (["--loss", "none.py:loss"], "there is no file none.py: check the path"),
+    ],
+)
+def test_a_file_that_is_missing_is_told_before_anything_is_measured(
+    tmp_path, monkeypatch, options, words
+):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(cli.cli, ["compare", *options])
+    assert done.exit_code == 2, done.output
+    assert words in done.stderr and len(done.stderr.splitlines()) == 1
+
+
 def test_the_command_tells_a_table_and_a_sentence(played, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     runner = CliRunner()
@@ -359,5 +623,8 @@ def test_the_command_tells_a_table_and_a_sentence(played, tmp_path, monkeypatch)
     assert told["best"] == "16"  # now there are pairs enough
     assert [row["precision"] for row in told["rows"]] == ["16", "32", "mixed"]
     assert told["verdict"]
+    again = runner.invoke(cli.cli, ["compare", "--minutes", "0.01"])
+    assert "keras16: 16, 32, mixed as measured before\n" in again.stderr
+    assert told["rows"][0]["runs"] > 2 and "Use 16" in again.stdout
     wrong = runner.invoke(cli.cli, ["compare", "--precisions", "16,17"])
     assert wrong.exit_code == 2 and "no precision '17'" in wrong.stderr

@@ -392,6 +392,8 @@ def test_a_comparison_by_a_loss_and_a_metric_of_ones_own(own, here):
     ("options", "words"),
     [
         (["--loss", "mse"], "give a margin, in the units of loss"),
+        (["--loss", "mean_squared"], "there is no loss 'mean_squared' ("),
+        (["--loss", "mse", "--metric", "mea"], "there is no metric 'mea' ("),
         (["--metric", "mae"], "metric mae needs a loss"),
         (["--loss", "mse", "--metric", "own.py:worst"], "say better: higher or lower"),
         (["--better", "lower"], "a higher accuracy is better"),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import pathlib
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from keras16 import catalog, user_code
 from keras16.errors import UserError
+from keras16.execution import identity
 
 TESTED = 0.1  # of examples that come without a test part
 LOADER = '''\
@@ -21,6 +24,35 @@ import cloudpickle
 
 {name} = cloudpickle.loads(pathlib.Path(__file__).with_suffix(".pkl").read_bytes())
 '''
+
+
+def check(model: Any, dataset: Any, *parts: Any) -> None:
+    """Refuses what names a file that is not there, before anything is measured.
+
+    Args:
+        model: As `compare` takes it.
+        dataset: Likewise.
+        *parts: Likewise, a loss and a metric.
+
+    Raises:
+        UserError: As whoever reads the file would tell it.
+    """
+    from keras16 import data
+
+    for each in (model, *parts):
+        if isinstance(each, str) and ".py:" in each and _is_missing(each):
+            user_code.load_function(each)
+    if isinstance(model, str) and model.endswith(".keras") and _is_missing(model):
+        raise UserError(f"no file {model}: give the path of a saved .keras model.")
+    is_own = isinstance(dataset, str) and dataset not in catalog.names("datasets")
+    if is_own and _is_missing(dataset):
+        data.load(dataset)
+
+
+def _is_missing(named: str) -> bool:
+    stem, is_code, _ = named.partition(".py:")
+    path = pathlib.Path(f"{stem}.py" if is_code else named)
+    return not path.expanduser().exists()
 
 
 def named(
@@ -75,12 +107,28 @@ def part(value: Any, name: str, file: str, folder: pathlib.Path) -> Any:
             f"{name} can't be handed to another process ({error}): write it as "
             '"FILE.py:NAME".'
         ) from error
-    digest = hashlib.sha256(content).hexdigest()[:12]
+    digest = hashlib.sha256(content + _sources(value)).hexdigest()[:12]
     home = folder / f"{file}-{digest}"
     home.mkdir(parents=True, exist_ok=True)
     (home / f"{file}.pkl").write_bytes(content)
     (home / f"{file}.py").write_text(LOADER.format(name=name, digest=digest))
     return f"{home / f'{file}.py'}:{name}"
+
+
+def _sources(value: Any) -> bytes:
+    """What the user's module holds of which pickling keeps but a name, and its imports.
+
+    A function of the script itself, or made in another one, is in the pickle.
+    """
+    kind = value if hasattr(value, "__name__") else type(value)
+    home = sys.modules.get(kind.__module__)
+    top = kind.__module__.partition(".")[0]
+    file = pathlib.Path(getattr(home, "__file__", None) or "")
+    is_ours = top in ("__main__", "keras", "keras16") or top in sys.stdlib_module_names
+    by_name = getattr(home, kind.__name__, None) is kind
+    if is_ours or not by_name or "site-packages" in file.parts:
+        return b""
+    return b"".join(path.read_bytes() for path in identity.sources(file))
 
 
 class _Sent:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import pathlib
 import threading
 import time
@@ -12,12 +11,13 @@ from typing import Any, Protocol
 
 from keras16 import objective
 from keras16 import precision as precisions_table
-from keras16.comparison import files
-from keras16.comparison.probe import Probe, probe
-from keras16.comparison.verdict import BASELINE, Comparison, compared
-from keras16.criterion import chosen, margin_of
+from keras16.comparison import files, names
+from keras16.comparison.notes import Notes
+from keras16.comparison.probe import BASELINE, Probe, probe
+from keras16.comparison.verdict import Comparison, compared
+from keras16.criterion import Metric, chosen, margin_of
 from keras16.errors import UserError
-from keras16.execution import identity, pool
+from keras16.execution import pool
 from keras16.execution.ledger import Ledger
 from keras16.results import Record
 from keras16.study import Arm, Planned, Row, Run, Study
@@ -141,8 +141,8 @@ class Job:
         self.minutes, self.folder = minutes, folder
         self.watcher, self.stop, self.epochs = watcher, stop, epochs
         self.precisions = _with_baseline(precisions)
-        self.metric = chosen(loss, metric, better)
-        self.margin = margin_of(self.metric, margin)
+        files.check(build, data, loss, metric)
+        self.metric, self.margin = _judged(loss, metric, better, margin)
         home = folder / "compare"
         fields |= {
             "loss": files.part(loss, "loss", "loss", home),
@@ -152,17 +152,25 @@ class Job:
         model, dataset = files.named(build, data, home)
         self.run = _run({"model": model, "dataset": dataset, **fields})
         self.ledger = Ledger(folder / "runs")
+        self.notes = Notes(home, dataclasses.replace(self.run, epochs=MOST_EPOCHS))
         self.records: dict[tuple[str, int], Record] = {}
+
+    @property
+    def unknown(self) -> list[str]:
+        """The precisions that are still to be measured: those of before are kept."""
+        return [name for name in self.precisions if not self.notes.probe(name)]
 
     def result(self) -> Comparison:
         """Probes, trains until the time is up, and judges."""
         self.probes = []
         for name in self.precisions:
-            if not self.stop.is_set():
-                self.probes.append(self._probe(name))
+            kept = self.notes.probe(name)
+            if kept or not self.stop.is_set():
+                self.probes.append(kept or self._probe(name))
         self.watcher.probed(self.probes)
         self._choose_epochs()
         self.study = self._study()
+        self._take_up()
         for runs in self._seeds():
             self._train(runs)
         return self.judged()
@@ -173,11 +181,13 @@ class Job:
         What float32 can't do, either, is no matter of precision.
         """
         try:
-            return probe(dataclasses.replace(self.run, precision=name))
+            found = probe(dataclasses.replace(self.run, precision=name))
         except UserError as error:
             if name == BASELINE:
                 raise
             return Probe(name, problem=str(error).rstrip("."))
+        self.notes.probed(found)
+        return found
 
     @property
     def _tried(self) -> list[Probe]:
@@ -193,6 +203,7 @@ class Job:
             margin=self.margin,
             epochs=self.run.epochs,
             minutes=self._minutes_spent(),
+            other_code=self.notes.of_other_code(self.ledger.folder),
         )
 
     def _minutes_spent(self) -> float:
@@ -203,11 +214,9 @@ class Job:
 
     def _choose_epochs(self) -> None:
         """As asked for; else as before under the same fields; else by the time."""
-        fields = dataclasses.replace(self.run, epochs=MOST_EPOCHS)
-        path = self.folder / "compare" / f"{identity.key(fields)}.json"
-        chosen = self.epochs or _remembered(path) or self._fitting_epochs()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"epochs": chosen}))
+        chosen = self.epochs or self.notes.epochs or self._fitting_epochs()
+        if self.notes.epochs is None and len(self.probes) == len(self.precisions):
+            self.notes.epochs = chosen
         self.run = dataclasses.replace(self.run, epochs=chosen)
 
     def _fitting_epochs(self) -> int:
@@ -232,37 +241,50 @@ class Job:
             better="higher" if self.metric.higher_is_better else "lower",
         )
 
-    def _seeds(self) -> Iterator[list[Planned]]:
-        """The runs of a seed, as long as there is time for them."""
+    def _by_seed(self) -> Iterator[list[Planned]]:
+        """All runs, those of a seed together, each precision beginning in turn."""
         runs, arms = self.study.runs(), max(len(self.study.arms), 1)
         for start in range(0, len(runs), arms):
-            seed = list(runs[start : start + arms])
-            first = start // arms % arms  # each precision begins in turn
-            if self.stop.is_set() or not self._has_time(bool(start)):
-                return
+            seed, first = list(runs[start : start + arms]), start // arms % arms
             yield seed[first:] + seed[:first]
 
-    def _has_time(self, is_later: bool) -> bool:
-        needed = sum(
-            START_SECONDS + p.compile_seconds + self.run.epochs * p.epoch_seconds
-            for p in self._tried
-        )
-        spent = [r.wall_seconds + START_SECONDS for r in self.records.values()]
-        tried = len(self._tried)
-        if len(spent) >= tried:
-            needed = sum(spent[-tried:])
+    def _take_up(self) -> None:
+        """The runs that are over, however little time there is."""
+        for seed in self._by_seed():
+            over = [planned for planned in seed if self._over(planned)]
+            if not over:
+                return
+            self.notes.counted([self.ledger.entry(planned.run) for planned in over])
+
+    def _seeds(self) -> Iterator[list[Planned]]:
+        """What is left of the runs of a seed, as long as there is time for it."""
+        for number, seed in enumerate(self._by_seed()):
+            left = [planned for planned in seed if not self._over(planned)]
+            if left and (self.stop.is_set() or not self._has_time(left, bool(number))):
+                return
+            yield left
+
+    def _has_time(self, runs: Sequence[Planned], is_later: bool) -> bool:
+        needed = sum(self._seconds_needed(planned.arm) for planned in runs)
         left = self._seconds_left()
         return left > needed if is_later else left > 0
 
+    def _seconds_needed(self, arm: str) -> float:
+        """As much as the last run took; by the probe where there is none."""
+        spent = [r.wall_seconds for r in self.records.values() if r.arm == arm]
+        if spent:
+            return START_SECONDS + spent[-1]
+        known = next(one for one in self._tried if one.precision == arm)
+        training = self.run.epochs * known.epoch_seconds
+        return START_SECONDS + known.compile_seconds + training
+
     def _train(self, runs: Sequence[Planned]) -> None:
-        """Those of the runs that are not over yet, one after the other."""
-        tasks = []
-        for planned in runs:
-            entry = self.ledger.entry(planned.run)
-            if not self._over(planned):
-                tasks.append(pool.Task(planned, entry))
+        """The runs, one after the other."""
+        tasks = [pool.Task(each, self.ledger.entry(each.run)) for each in runs]
         for event in pool.train(tasks, workers=1, stop=self.stop):
             is_over = event.kind == "ended" and self._over(event.task.planned)
+            if is_over:
+                self.notes.counted([event.task.entry])
             key = event.task.planned.arm, event.task.planned.seed
             self.watcher.happened(event, self.records[key] if is_over else None)
 
@@ -272,6 +294,23 @@ class Job:
         if record is not None:
             self.records[planned.arm, planned.seed] = record
         return record is not None
+
+
+def _judged(
+    loss: Any, metric: Any, better: str | None, margin: float | None
+) -> tuple[Metric, float]:
+    """The metric and its margin.
+
+    Raises:
+        UserError: There is none of that name; or nobody knows which way it is better,
+            or a margin.
+    """
+    try:
+        found = chosen(loss, metric, better)
+        return found, margin_of(found, margin)
+    except UserError:
+        names.check(loss, metric)  # of what there isn't nobody can tell more
+        raise
 
 
 def _with_baseline(names: Sequence[str]) -> tuple[str, ...]:
@@ -291,10 +330,3 @@ def _run(fields: dict[str, Any]) -> Run:
     if not run.validation:
         raise UserError("nothing is held out to judge by: give a validation above 0.")
     return run
-
-
-def _remembered(path: pathlib.Path) -> int | None:
-    try:
-        return int(json.loads(path.read_text())["epochs"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

@@ -11,8 +11,10 @@ import time
 from typing import Any
 
 from keras16.execution import child
+from keras16.results import UNFELT_CORES
 from keras16.study import Run
 
+BASELINE = "32"
 SECONDS = 2.0  # of steps that are timed
 
 
@@ -27,6 +29,7 @@ class Probe:
         compile_seconds: Tracing and compiling a step and a prediction.
         weight_bytes, optimizer_bytes, peak_memory_bytes: As in `training.Result`.
         problem: Why it could not be measured, in one line; "" where it could.
+        foreign_cores: As in `results.Record`, while steps were timed.
     """
 
     precision: str
@@ -38,6 +41,12 @@ class Probe:
     optimizer_bytes: int = 0
     peak_memory_bytes: int = 0
     problem: str = ""
+    foreign_cores: float = 0.0
+
+    @property
+    def timed_alone(self) -> bool:
+        """Whether it had the machine to itself, so that its times can be trusted."""
+        return self.foreign_cores <= UNFELT_CORES
 
 
 def probe(run: Run) -> Probe:
@@ -60,7 +69,9 @@ def measured(run: Run) -> dict[str, Any]:
     began = time.perf_counter()
     prepared.warm_up(loop)
     compile_seconds = time.perf_counter() - began
+    beside = measure.ForeignLoad()
     step_seconds = _step_seconds(prepared, loop)
+    foreign_cores = beside.cores()
     # Before the audit, whose trace takes memory that no training does.
     peak = measure.peak_memory_bytes()
     report = audit(prepared.model, *prepared.batch)
@@ -72,6 +83,7 @@ def measured(run: Run) -> dict[str, Any]:
         "weight_bytes": measure.weight_bytes(prepared.model),
         "optimizer_bytes": measure.optimizer_bytes(prepared.model.optimizer),
         "peak_memory_bytes": peak,
+        "foreign_cores": foreign_cores,
     }
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import statistics
 from collections.abc import Sequence
 
-from keras16.comparison.probe import Probe
+from keras16.analysis.claims import LEAST_PAIRS
+from keras16.comparison import times
+from keras16.comparison.probe import BASELINE, Probe
 from keras16.criterion import Metric
 from keras16.results import Record
 from keras16.statistics import equivalence, pairs
 
-BASELINE = "32"
 SAME_SPEED = 0.05  # ratios nearer to 1 than this are no reason to choose
 ACCURATE, LESS, MORE, UNCLEAR = (
     "as accurate",
@@ -19,6 +19,7 @@ ACCURATE, LESS, MORE, UNCLEAR = (
     "more accurate",
     "unclear",
 )
+FASTER, SLOWER, SAME, OPEN = "faster", "slower", "as fast", "not settled"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,13 +33,17 @@ class Row:
         score: Their mean and its 95 % interval (Student's t).
         difference: Less float32's, paired by seed.
         verdict: One of "as accurate" (equivalent within the margin by two one-sided
-            tests at 5 %), "less accurate", "more accurate" (the 95 % interval of the
-            difference lies on one side of 0 and not within the margin), "unclear";
-            "" of float32. Of a metric that is better the lower, a lower one is more
-            accurate.
-        epoch_seconds: Median over the runs; the probe's before one has finished.
-        ratio: Float32's epoch time divided by this one's, paired by seed where there
-            are pairs.
+            tests at 5 %), "less accurate", "more accurate" (two-sided at 5 %, and not
+            within the margin), "unclear"; "" of float32. Of a metric that is better
+            the lower, a lower one is more accurate.
+        epoch_seconds: Median over the runs that were timed; the probe's before one has
+            finished.
+        ratio: Float32's epoch time divided by this one's: the median over the pairs of
+            seeds timed on one machine, of those that had it to themselves where there
+            are such; of the probes before there is a pair.
+        ratio_low, ratio_high: As in `medians.Interval`; None of the probes.
+        timed: Of how many pairs.
+        timed_alone: Whether the runs behind the times had the machine to themselves.
         weight_bytes, optimizer_bytes, peak_memory_bytes, wide_tensors, tensors: Of the
             probe.
         failures, runs: How many trainings did not finish, and how many there were.
@@ -52,6 +57,10 @@ class Row:
     verdict: str
     epoch_seconds: float | None
     ratio: float | None
+    ratio_low: float | None
+    ratio_high: float | None
+    timed: int
+    timed_alone: bool
     weight_bytes: int
     optimizer_bytes: int
     peak_memory_bytes: int
@@ -66,6 +75,32 @@ class Row:
         """Weights and slots."""
         return self.weight_bytes + self.optimizer_bytes
 
+    @property
+    def pace(self) -> str:
+        """One of `FASTER`, `SLOWER` and `SAME`, as float32; `OPEN` where nobody knows.
+
+        Nobody does by fewer than three pairs, by runs that shared the machine, and
+        where the interval of the ratio spans 1 and more than `SAME_SPEED` about it.
+        """
+        if self.precision == BASELINE:
+            return SAME
+        found = self.ratio, self.ratio_low, self.ratio_high
+        if self.timed < LEAST_PAIRS or not self.timed_alone or None in found:
+            return OPEN
+        ratio, low, high = (value or 0.0 for value in found)
+        if low > 1 - SAME_SPEED and high < 1 + SAME_SPEED:
+            return SAME
+        if low > 1 and ratio >= 1 + SAME_SPEED:
+            return FASTER
+        return SLOWER if high < 1 and ratio <= 1 - SAME_SPEED else OPEN
+
+    def beats(self, other: Row) -> bool:
+        """Whether it is known to be the faster one, and by enough to matter."""
+        if OPEN in (self.pace, other.pace):
+            return False
+        is_enough = (self.ratio or 0.0) * (1 - SAME_SPEED) > (other.ratio or 0.0)
+        return is_enough and (self.ratio_low or 0.0) > (other.ratio_high or 0.0)
+
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
@@ -77,6 +112,8 @@ class Comparison:
         margin: Metrics that differ by less count as equal; accuracies in [0, 1].
         epochs: Of every run.
         minutes: That it took.
+        other_code: How many runs of the same fields there are under other code, which
+            count for nothing here.
     """
 
     rows: tuple[Row, ...]
@@ -84,16 +121,21 @@ class Comparison:
     margin: float
     epochs: int
     minutes: float
+    other_code: int = 0
 
     @property
     def best(self) -> Row | None:
-        """The precision to use; None where nothing was trained to the end."""
+        """The precision to use; None where nothing was trained to the end.
+
+        The smallest of those as accurate that no other is known to be faster than.
+        """
         good = [row for row in self.rows if _is_safe(row)]
-        if not good:
-            return None
-        fastest = max(row.ratio or 0.0 for row in good)
-        near = [row for row in good if (row.ratio or 0.0) >= fastest * (1 - SAME_SPEED)]
-        return min(near, key=lambda row: row.state_bytes)
+        kept = [row for row in good if not any(other.beats(row) for other in good)]
+        return min(
+            kept,
+            key=lambda row: (row.state_bytes, row.precision != BASELINE),
+            default=None,
+        )
 
     @property
     def verdict(self) -> str:
@@ -119,6 +161,7 @@ def compared(
     margin: float,
     epochs: int,
     minutes: float,
+    other_code: int = 0,
 ) -> Comparison:
     """The table and the sentence of what was measured so far.
 
@@ -129,9 +172,10 @@ def compared(
         margin: In its units; of accuracies in [0, 1].
         epochs: Of every run.
         minutes: Since the beginning.
+        other_code: As in `Comparison`.
     """
     rows = tuple(_row(probe, probes, records, metric, margin) for probe in probes)
-    return Comparison(rows, metric, margin, epochs, minutes)
+    return Comparison(rows, metric, margin, epochs, minutes, other_code)
 
 
 def _row(
@@ -146,7 +190,6 @@ def _row(
     others, baseline = _scored([r for r in records if r.arm == BASELINE], metric)
     both = [pair for pair in done if pair in others]
     apart = [scores[pair] - baseline[pair] for pair in both]
-    timed = [(done[pair], others[pair]) for pair in both]
     is_baseline = probe.precision == BASELINE
     return Row(
         precision=probe.precision,
@@ -154,8 +197,7 @@ def _row(
         score=pairs.difference(tuple(scores.values())),
         difference=pairs.difference([] if is_baseline else apart),
         verdict="" if is_baseline else verdict(apart, margin, metric.sign),
-        epoch_seconds=_epoch_seconds(probe, list(done.values())),
-        ratio=1.0 if is_baseline else _ratio(timed, probe, probes),
+        **times.of([(done[pair], others[pair]) for pair in both], probe, probes),
         weight_bytes=probe.weight_bytes,
         optimizer_bytes=probe.optimizer_bytes,
         peak_memory_bytes=probe.peak_memory_bytes,
@@ -189,34 +231,10 @@ def verdict(differences: Sequence[float], margin: float, sign: int = 1) -> str:
         return UNCLEAR
     if equivalence.p_equivalent(differences, margin) <= equivalence.LEVEL:
         return ACCURATE
-    found = pairs.difference(differences)
-    assert found.low is not None and found.high is not None  # two or more
-    if found.high < 0:
+    if 2 * pairs.p_below(differences, 0.0) <= equivalence.LEVEL:
         return LESS
-    return MORE if found.low > 0 else UNCLEAR
-
-
-def _epoch_seconds(probe: Probe, done: Sequence[Record]) -> float | None:
-    found = [_clock(record) for record in done]
-    known = [seconds for seconds in found if seconds]
-    return statistics.median(known) if known else probe.epoch_seconds or None
-
-
-def _clock(record: Record) -> float | None:
-    return record.median_epoch_seconds or record.first_epoch_seconds
-
-
-def _ratio(
-    both: Sequence[tuple[Record, Record]], probe: Probe, probes: Sequence[Probe]
-) -> float | None:
-    timed = [(_clock(one), _clock(other)) for one, other in both]
-    found = [other / one for one, other in timed if one and other]
-    if found:
-        return statistics.median(found)
-    baseline = next((p for p in probes if p.precision == BASELINE), None)
-    if baseline is None or not probe.epoch_seconds:
-        return None
-    return baseline.epoch_seconds / probe.epoch_seconds
+    more = 2 * pairs.p_above(differences, 0.0) <= equivalence.LEVEL
+    return MORE if more else UNCLEAR
 
 
 def _is_safe(row: Row) -> bool:
@@ -242,13 +260,27 @@ def _apart(row: Row, metric: Metric, margin: float) -> str:
 
 def speed(row: Row) -> str:
     """How its epochs compare with float32's, in words."""
-    if row.ratio is None:
-        return "of unknown speed"
-    if abs(row.ratio - 1) < SAME_SPEED:
+    if row.pace == OPEN or row.ratio is None:
+        return f"of a speed that is not settled ({_open(row)})"
+    if row.pace == SAME:
         return "as fast"
-    if row.ratio > 1:
+    if row.pace == FASTER:
         return f"{row.ratio:.2g} times as fast"
     return f"{1 / row.ratio:.2g} times as slow"
+
+
+def _open(row: Row) -> str:
+    """Why its speed is not settled."""
+    span = f"{row.ratio_low:.3g} to {row.ratio_high:.3g} times 32's"
+    if not row.timed_alone:
+        return "the machine was busy" + (f"; {span}" if row.timed > 1 else "")
+    if row.timed < LEAST_PAIRS:
+        return f"{_pairs(row.timed)} timed"
+    return span
+
+
+def _pairs(count: int) -> str:
+    return f"{count} {'pair' if count == 1 else 'pairs'} of runs"
 
 
 def _memory(row: Row) -> str:
@@ -266,12 +298,22 @@ def _fault(row: Row, best: Row, metric: Metric) -> str:
     if row.verdict == LESS:
         return f"{row.precision} is {_worse(row, metric)}"
     if row.verdict == UNCLEAR:
-        count = row.difference.count
+        known = "" if row.pace == OPEN else f" ({speed(row)})"
         return (
-            f"{row.precision} ({speed(row)}) is not settled after {count} "
-            f"{'pair' if count == 1 else 'pairs'} of runs: give more --minutes"
+            f"{row.precision}{known} is not settled after "
+            f"{_pairs(row.difference.count)}: give more --minutes"
         )
-    return f"{row.precision} is as accurate but {speed(row)}"
+    if best.beats(row):
+        return f"{row.precision} is {row.verdict} but {speed(row)}"
+    size = "larger" if row.state_bytes > best.state_bytes else "no smaller"
+    return f"{row.precision} is {row.verdict}{_beside(row, best)} but {size}"
+
+
+def _beside(row: Row, best: Row) -> str:
+    """The speed of a row that size decides about."""
+    if row.pace != OPEN:
+        return f" and {speed(row)}"
+    return "" if best.pace == OPEN else f", {speed(row)},"
 
 
 def _worse(row: Row, metric: Metric) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
 import json
 import pathlib
 import re
+from collections.abc import Iterable, Iterator
 
 from keras16 import hardware, kernels
 from keras16.study import Run
@@ -39,6 +41,10 @@ ASIDE = frozenset(
 # Fields that runs of before did not have: unset, they leave a run its name.
 LATER = ("loss", "metric")
 PACKAGES = ("keras", "tensorflow", "jax", "numpy")
+# What finds or runs code that no import statement names.
+LOADERS = frozenset({"importlib", "pkgutil", "runpy", "imp", "zipimport"})
+RUNNERS = frozenset({"__import__", "exec", "eval", "__path__"})
+PATHS = frozenset({"path", "modules", "meta_path", "path_hooks"})  # of sys
 
 
 @functools.cache
@@ -68,8 +74,7 @@ def key(run: Run) -> str:
 
     Args:
         run: As asked for; a model, data set, loss or metric of the user's is told by
-            what is in the file (of a `FILE.py` by all Python files of its folder, but
-            for studies that no other of them imports: one more arm is no other run).
+            what is in the file, of a `FILE.py` with the `sources` that it imports.
 
     Returns:
         A short name of the run and 12 hexadecimal digits.
@@ -87,11 +92,117 @@ def key(run: Run) -> str:
     return f"{run.name}-{sha.hexdigest()[:12]}"
 
 
+def sources(path: pathlib.Path) -> list[pathlib.Path]:
+    """The user's Python files that are run where one of them is.
+
+    Those that it imports, or that those import: modules and packages of its folder, or
+    of the one that keras16 was started in. Where one of them finds code by other means
+    than an import statement (`importlib`, `exec`, `sys.path`, ...) nobody can tell
+    which; then all of its folder count, but for studies that no other imports.
+
+    Args:
+        path: Of a `.py` file.
+
+    Returns:
+        Sorted; empty where there is no such file.
+    """
+    path = path.resolve()
+    homes = list(dict.fromkeys((path.parent, pathlib.Path.cwd())))
+    found, waiting, whole = set[pathlib.Path](), [path], True
+    while waiting:
+        file = waiting.pop()
+        if file in found or not file.is_file():
+            continue
+        found.add(file)
+        names, is_all = _imports(file, file.stat().st_mtime_ns)
+        whole = whole and is_all
+        for name in names:
+            waiting += _modules(name, file, homes)
+    return sorted(found if whole else found | set(_beside(path.parent)))
+
+
+@functools.cache
+def _imports(file: pathlib.Path, changed: int) -> tuple[frozenset[str], bool]:
+    """What a file imports wherever in it, and whether that is sure to be all.
+
+    Returns:
+        Dotted names of modules and of what is taken from them, "pkg.*" of all in it;
+        relative ones begin with their dots.
+    """
+    try:
+        nodes = list(ast.walk(ast.parse(file.read_bytes())))
+    except (SyntaxError, ValueError):  # it is told when the file is run
+        return frozenset(), False
+    names: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            home = "." * node.level + (node.module or "")
+            dot = "." if node.module else ""
+            names |= {home, *(f"{home}{dot}{alias.name}" for alias in node.names)}
+    is_all = LOADERS.isdisjoint(name.partition(".")[0] for name in names)
+    return frozenset(names), is_all and not any(map(_is_dynamic, nodes))
+
+
+def _is_dynamic(node: ast.AST) -> bool:
+    """Whether it may run code that no import statement names."""
+    if isinstance(node, ast.Name):
+        return node.id in RUNNERS
+    if isinstance(node, ast.Attribute):
+        is_of_sys = isinstance(node.value, ast.Name) and node.value.id == "sys"
+        return is_of_sys and node.attr in PATHS
+    if isinstance(node, ast.ImportFrom) and node.module == "sys":
+        return any(alias.name in PATHS for alias in node.names)
+    return False
+
+
+def _modules(
+    name: str, file: pathlib.Path, homes: Iterable[pathlib.Path]
+) -> Iterator[pathlib.Path]:
+    """The files that are run where a file imports a name, package by package.
+
+    Args:
+        name: As `_imports` gives it. What is keras16's own is told by `code`.
+        file: That imports it.
+        homes: Folders that are searched in turn for what is not relative.
+    """
+    parts = [part for part in name.split(".") if part]
+    dots = len(name) - len(name.lstrip("."))
+    if dots:
+        yield from _walked(file.parents[min(dots, len(file.parents)) - 1], parts)
+    elif parts[0] != "keras16":
+        found = (list(_walked(home, parts)) for home in homes)
+        yield from next(filter(None, found), ())
+
+
+def _walked(place: pathlib.Path, parts: list[str]) -> Iterator[pathlib.Path]:
+    for part in parts:
+        if part == "*":
+            yield from place.glob("*.py")
+        elif (place / part / "__init__.py").is_file():
+            yield place / part / "__init__.py"
+        elif (place / f"{part}.py").is_file():
+            yield place / f"{part}.py"
+            return
+        elif not (place / part).is_dir():  # a package without a file may be one
+            return
+        place = place / part
+
+
+def _beside(home: pathlib.Path) -> Iterator[pathlib.Path]:
+    """All Python files of a folder and of its packages, but for studies."""
+    folder = sorted(home.glob("*.py"))
+    yield from (file for file in folder if not _is_apart(file, folder))
+    for package in home.glob("*/__init__.py"):
+        yield from package.parent.rglob("*.py")
+
+
 def _files(named: str) -> list[pathlib.Path]:
-    path = pathlib.Path(named.partition(".py:")[0]).expanduser()
-    if ".py:" in named:
-        folder = sorted(path.parent.glob("*.py"))
-        return [file for file in folder if file == path or not _is_apart(file, folder)]
+    stem, is_code, _ = named.partition(".py:")
+    if is_code:
+        return sources(pathlib.Path(f"{stem}.py").expanduser())
+    path = pathlib.Path(named).expanduser()
     if path.is_dir():
         return sorted(file for file in path.rglob("*") if file.is_file())
     return [path] if path.is_file() else []

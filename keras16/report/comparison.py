@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from keras16.comparison import Comparison, Probe, Row
-from keras16.comparison.verdict import speed
+from keras16.comparison.probe import BASELINE
+from keras16.comparison.verdict import OPEN
 from keras16.criterion import Metric
 from keras16.report import units
-from keras16.statistics.pairs import Difference
+from keras16.statistics.pairs import Difference, has_no_spread
 
 PROBED = (
     "precision",
@@ -35,7 +36,7 @@ def _probe_row(probe: Probe, full: float) -> tuple[str, ...]:
     return (
         probe.precision,
         f"{probe.wide_tensors} of {probe.tensors}",
-        units.seconds(probe.epoch_seconds),
+        _seconds(probe.epoch_seconds, probe.timed_alone),
         share,
         units.size_text(probe.weight_bytes),
         units.size_text(probe.optimizer_bytes),
@@ -52,7 +53,7 @@ def header(metric: Metric) -> tuple[str, ...]:
         "less 32's",
         "verdict",
         "epoch",
-        "speed",
+        "times as fast",
         "weights",
         "peak memory",
         "failed",
@@ -72,12 +73,27 @@ def _row(row: Row, metric: Metric) -> tuple[str, ...]:
         _with_interval(row.score, metric),
         _apart(row.difference, metric),
         row.verdict or "-",
-        units.seconds(row.epoch_seconds),
-        speed(row) if row.precision != "32" else "-",
+        _seconds(row.epoch_seconds, row.timed_alone),
+        _ratio(row),
         units.size_text(row.weight_bytes),
         units.size_text(row.peak_memory_bytes),
         f"{row.failures} of {row.runs}",
     )
+
+
+def _seconds(found: float | None, is_alone: bool) -> str:
+    """Marked, as a study's are, where anything else kept the machine busy."""
+    return f"{units.seconds(found)}{'' if is_alone or not found else ' (shared)'}"
+
+
+def _ratio(row: Row) -> str:
+    """Such as "1.52 (1.49 to 1.6)"; "unclear (0.8 to 1.7)" where it settles nothing."""
+    if row.precision == BASELINE or row.ratio is None:
+        return "-"
+    middle = "unclear" if row.pace == OPEN else f"{row.ratio:.3g}"
+    if row.timed < 2:
+        return middle
+    return f"{middle} ({row.ratio_low:.3g} to {row.ratio_high:.3g})"
 
 
 def value(metric: Metric, found: float | None) -> str:
@@ -86,12 +102,18 @@ def value(metric: Metric, found: float | None) -> str:
 
 
 def _with_interval(found: Difference, metric: Metric) -> str:
-    if found.mean is None or found.high is None:
+    """The mean and its interval, of a share within 0 and 100 %."""
+    if found.mean is None or found.low is None or found.high is None:
+        return value(metric, found.mean)
+    if has_no_spread((found.low, found.high)):  # t knows no interval then
         return value(metric, found.mean)
     half = found.high - found.mean
-    if metric.is_share:
+    if not metric.is_share:
+        return f"{found.mean:.4g} ± {half:.2g}"
+    if found.low >= 0 and found.high <= 1:
         return f"{100 * found.mean:.2f} ± {100 * half:.2f} %"
-    return f"{found.mean:.4g} ± {half:.2g}"
+    low, high = max(found.low, 0.0), min(found.high, 1.0)
+    return f"{100 * found.mean:.2f} ({100 * low:.2f} to {100 * high:.2f}) %"
 
 
 def _apart(found: Difference, metric: Metric) -> str:
@@ -102,4 +124,9 @@ def _apart(found: Difference, metric: Metric) -> str:
     mean = f"{scale * found.mean:{form}}"
     if found.low is None or found.high is None:
         return mean
-    return f"{mean} ({scale * found.low:{form}} to {scale * found.high:{form}})"
+    if has_no_spread((found.low, found.high)):
+        return f"{mean} (-)"
+    low, high = found.low, found.high
+    if metric.is_share:  # no two differ by more
+        low, high = max(low, -1.0), min(high, 1.0)
+    return f"{mean} ({scale * low:{form}} to {scale * high:{form}})"
