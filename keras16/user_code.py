@@ -40,8 +40,8 @@ def load_function(spec: str) -> Callable[..., Any]:
     module = load_module(path)
     function = getattr(module, name, None)
     if not callable(function):
-        what = "no function" if function is None else f"{type(function).__name__}, as"
-        raise UserError(f"{path} has {what} {name!r}: {_functions(module)}")
+        kind = "" if function is None else f" (it is of type {type(function).__name__})"
+        raise UserError(f"{path} has no function {name!r}{kind}: {_functions(module)}")
     return function
 
 

@@ -89,7 +89,8 @@ def test_no_function(write):
     assert "no function 'three': it has one, two." in text
     assert "no function at all" in refusal(user_code.load_function, write("") + ":x")
     number = write("number = 1\n") + ":number"
-    assert "no function 'number'" in refusal(user_code.load_function, number)
+    told = refusal(user_code.load_function, number)
+    assert "no function 'number' (it is of type int): it defines no" in told
 
 
 @pytest.mark.parametrize(
