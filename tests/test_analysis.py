@@ -290,7 +290,7 @@ def test_speed(bound, verdict):
     found = synthetic.records(plan)
     assert judged(plan, found, "faster", bound=bound).verdict == verdict
     shared = [dataclasses.replace(one, workers=2) for one in found]
-    assert judged(plan, shared, "faster", bound=bound).verdict == claims.TOO_FEW
+    assert judged(plan, shared, "faster", bound=bound).verdict == claims.NOT_TESTED
 
 
 def test_speed_at_the_bound_is_not_confirmed():
@@ -327,12 +327,30 @@ def test_stability_needs_runs_and_no_divergence():
     assert judged(plan, crashed, "stable").verdict == claims.NOT_CONFIRMED
 
 
+def test_a_run_as_planned_counts_before_a_later_one_of_another_plan():
+    plan = synthetic.study(rows=1, seeds=1)
+    first, *others = synthetic.records(plan)
+    run = dataclasses.replace(first.run, augmentation="flip")
+    stray = dataclasses.replace(first, run=run, began=first.began + 1000)
+    longer = dataclasses.replace(
+        first,
+        run=dataclasses.replace(first.run, epochs=first.run.epochs + 1),
+        began=first.began + 500,
+    )
+    for records in ([first, stray], [stray, first]):
+        found = cells.grid(plan, [*records, *others])
+        assert found.cell(first.row, first.arm).records == (first,)
+        assert found.strays == 1
+    found = cells.grid(plan, [longer, first, stray, *others])
+    assert found.cell(first.row, first.arm).records == (longer,)
+
+
 @pytest.mark.parametrize("kind", ["equivalent", "superior", "faster", "stable"])
 def test_nothing_was_run_yet(kind):
     plan = synthetic.study()
-    assert judged(plan, [], kind).verdict == claims.TOO_FEW
+    assert judged(plan, [], kind).verdict == claims.NOT_TESTED
     alone = [one for one in synthetic.records(plan) if one.arm == "16"]
-    assert judged(plan, alone, kind).verdict == claims.TOO_FEW
+    assert judged(plan, alone, kind).verdict == claims.NOT_TESTED
 
 
 def test_an_unknown_kind_is_an_error():

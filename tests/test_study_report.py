@@ -194,7 +194,7 @@ def test_what_weakens_the_numbers_is_told():
         dataclasses.replace(RECORDS[2], row="another"),
     ]
     said = opening(PLAN, found)
-    assert "1 of 2 runs went on side by side with others: their times are not" in said
+    assert "1 of 2 runs shared the machine with something else: their times " in said
     assert "2 different machines: times are compared between runs of one" in said
     assert "2 versions of keras16: 0123abcd, 89abcdef." in said
     assert "1 record left out" in said
@@ -242,7 +242,7 @@ def test_a_verdict_of_some_rows_says_so():
     assert said(RECORDS) == "confirmed"
     some = [one for one in RECORDS if one.row != "resnet20"]
     assert said(some) == "confirmed in 2 of 3 rows"
-    assert said([]) == "too few seeds to say"
+    assert said([]) == "not tested"
 
 
 def test_evidence_of_failures():

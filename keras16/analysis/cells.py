@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import operator
 import statistics
 from collections.abc import Sequence
+from typing import Any
 
 from keras16 import criterion
 from keras16.criterion import Metric
 from keras16.results import Record
 from keras16.statistics.pairs import mean_and_deviation
-from keras16.study import Study
+from keras16.study import Run, Study
 
 FINISHED, DIVERGED, CRASHED = "finished", "failed", "crashed"
 
@@ -140,8 +140,9 @@ def grid(study: Study, records: Sequence[Record]) -> Grid:
 
     Args:
         study: The plan.
-        records: In any order; of two of one row, arm and seed the one that began last
-            counts, and of two that began together the later in the sequence.
+        records: In any order; of two of one row, arm and seed the one that is as
+            planned but for its epochs counts; of two such, or of none, the one that
+            began last.
 
     Raises:
         UserError: The study can't be judged as it stands.
@@ -151,7 +152,13 @@ def grid(study: Study, records: Sequence[Record]) -> Grid:
     found: dict[tuple[str, str], dict[int, Record]] = {
         (row.name, arm.name): {} for row in study.rows for arm in study.arms
     }
-    for record in sorted(records, key=operator.attrgetter("began")):
+    plan = {(one.row, one.arm): one.run for one in study.once()}
+
+    def worth(record: Record) -> tuple[bool, float]:
+        planned = plan.get((record.row, record.arm))
+        return planned is not None and is_as_planned(planned, record), record.began
+
+    for record in sorted(records, key=worth):
         if (record.row, record.arm) in found:
             found[record.row, record.arm][record.pair] = record
     epochs = {(one.row, one.arm): one.run.epochs for one in study.once()}
@@ -161,6 +168,22 @@ def grid(study: Study, records: Sequence[Record]) -> Grid:
     }
     kept = sum(len(cell.records) for cell in cells.values())
     return Grid(study, cells, metric, margin, len(records) - kept)
+
+
+def is_as_planned(planned: Run, record: Record) -> bool:
+    """Whether a run is what was planned, but for its seed and how long it took."""
+    done = record.run.fields()
+    return not any(
+        differs(name, value, done[name])
+        for name, value in planned.fields().items()
+        if name not in ("seed", "epochs")
+    )
+
+
+def differs(name: str, planned: Any, done: Any) -> bool:
+    """Whether a value is another than planned, and not a default filled in."""
+    left_open = planned is None or (name == "weight_decay" and not planned)
+    return planned != done and not left_open
 
 
 def _in_order(by_pair: dict[int, Record]) -> tuple[Record, ...]:

@@ -2,15 +2,16 @@
 
 Confirmed: in every row that was run. Contradicted: in a row or over all of them.
 Too few seeds to say: no row speaks against it, and one could not have spoken for it,
-whatever its mean. Not tested: what it is compared with is nowhere as good as the claim
-supposes. Not confirmed: anything else.
+whatever its mean. Not tested: there is no pair of runs; or what it is compared with is
+nowhere as good as the claim supposes; or, of time, no row had the machine to itself.
+Not confirmed: anything else.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from keras16.analysis.cells import Grid
 from keras16.analysis.contrasts import Contrast, Contrasts, contrasts
@@ -67,10 +68,10 @@ def judge(grid: Grid, claim: Claim) -> Judgement:
         raise ValueError(f"a claim of the unknown kind {claim.kind!r}")
     found = contrasts(grid, claim.arm, claim.against, claim.rows)
     short = _short(found, claim, grid)
-    if short:
-        tested = [row.row for row in found.rows if row.row not in short]
-        if not tested:
-            return Judgement(claim, NOT_TESTED, {}, found, short)
+    tested = [row.row for row in found.rows if _tests(row, claim, short)]
+    if not tested:
+        return Judgement(claim, NOT_TESTED, {}, found, short)
+    if len(tested) < len(found.rows):
         found = contrasts(grid, claim.arm, claim.against, tested)
     verdicts = KINDS[claim.kind](found, claim, grid)
     whole = _over_all_rows(found, claim, grid)
@@ -78,8 +79,14 @@ def judge(grid: Grid, claim: Claim) -> Judgement:
     return Judgement(claim, overall([*verdicts, *whole]), rows, found, short)
 
 
+def _tests(row: Contrast, claim: Claim, short: Collection[str]) -> bool:
+    """Whether a row can say anything of a claim, however many seeds it has."""
+    is_crowded = claim.kind == "faster" and bool(row.ratios) and not row.timed_alone
+    return row.row not in short and not is_crowded
+
+
 def overall(verdicts: Sequence[str]) -> str:
-    """The verdict of a claim from those of its rows; none of them is too few."""
+    """The verdict of a claim from those of the rows that test it."""
     if CONTRADICTED in verdicts:
         return CONTRADICTED
     if verdicts and set(verdicts) == {CONFIRMED}:
@@ -124,10 +131,7 @@ def superior(found: Contrasts, claim: Claim, grid: Grid) -> list[str]:
 
 
 def faster(found: Contrasts, claim: Claim, grid: Grid) -> list[str]:
-    """By row: one-sided t tests of the logarithms of paired ratios, with Holm's.
-
-    Runs that went on side by side tell nothing of time.
-    """
+    """By row: one-sided t tests of the logarithms of paired ratios, with Holm's."""
     limit = math.log(claim.bound or 1.0)
     logs = [_logarithms(row) for row in found.rows]
     above = several.holm([pairs.p_above(values, limit) for values in logs])
@@ -250,4 +254,4 @@ def _p_with_a_lead(row: Contrast, margin: float) -> float:
 
 
 def _logarithms(row: Contrast) -> list[float]:
-    return [math.log(r) for r in row.ratios.values()] if row.timed_alone else []
+    return [math.log(ratio) for ratio in row.ratios.values()]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
-from keras16.analysis.cells import Grid
+from keras16.analysis.cells import Grid, differs
 from keras16.analysis.contrasts import machine
 
 
@@ -72,7 +71,7 @@ def changed(grid: Grid) -> dict[str, tuple[str, str]]:
     for record in grid.records:
         plan = plans[record.row, record.arm].fields()
         for name, value in record.run.fields().items():
-            if name != "seed" and _differs(name, plan[name], value):
+            if name != "seed" and differs(name, plan[name], value):
                 found.setdefault(name, set()).add((str(plan[name]), str(value)))
     return {name: _joined(values) for name, values in found.items()}
 
@@ -84,12 +83,6 @@ def fingerprints(grid: Grid) -> dict[str, list[str]]:
         for name, value in record.fingerprint.items():
             found.setdefault(name, set()).add(value)
     return {name: sorted(values - {""}) for name, values in found.items()}
-
-
-def _differs(name: str, planned: Any, done: Any) -> bool:
-    """Whether a value is another than planned, and not a default filled in."""
-    left_open = planned is None or (name == "weight_decay" and not planned)
-    return planned != done and not left_open
 
 
 def _joined(values: set[tuple[str, str]]) -> tuple[str, str]:

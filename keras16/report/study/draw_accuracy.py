@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 COLUMNS = 3
 PANEL_HEIGHT = 2.1  # inches
 MOST_BARS = 8
-APART = 0.6  # epochs, of the bars of the first arm and the last one
+APART = 0.06  # of all epochs, but at most 0.6: bars of the first arm and the last one
 TITLE_WIDTH = 110  # letters over all panels of a line
 
 
@@ -124,8 +124,9 @@ def _line(
         **look,
     )
     barred = found[first::every]
+    apart = min(0.6, APART * (found[-1].epoch - 1))
     axes.vlines(
-        [point.epoch + APART * (place - 0.5) for point in barred],
+        [point.epoch + apart * (place - 0.5) for point in barred],
         [point.least for point in barred],
         [point.greatest for point in barred],
         color=look["color"],

@@ -55,7 +55,9 @@ def figure(grid: Grid) -> Figure | None:
         axes.set_xlabel(_label(grid, name))
     drawings[0].set_yticks(range(len(rows)), names)
     drawings[0].set_ylim(len(rows) - 0.45, -0.55)
-    style.legend(drawn, drawings[0])
+    shown = {name: {arm for _, arm in shares[name]} for name in panels}
+    fullest = max(range(len(panels)), key=lambda n: len(shown[panels[n]]))
+    style.legend(drawn, drawings[fullest])
     return drawn
 
 
@@ -99,6 +101,8 @@ def _panel(
         known = [(rows.index(row), v) for (row, a), v in shares.items() if a == arm]
         places = [place + height * (number - (len(arms) - 1) / 2) for place, _ in known]
         values = [value for _, value in known]
+        if not known:  # it would stand in the legend, in another colour
+            continue
         bars = axes.barh(
             places, values, height * 0.92, color=looks[arm]["color"], label=arm
         )

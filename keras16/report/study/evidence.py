@@ -35,7 +35,7 @@ def sentences(judged: Judgement, grid: Grid) -> str:
     if not judged.found.rows:
         claim = judged.claim
         return f"No pair of runs of {claim.arm} and {claim.against} so far."
-    if judged.verdict == claims.NOT_TESTED:
+    if judged.verdict == claims.NOT_TESTED and judged.short:
         return _short(judged, grid)
     found = [*_EVIDENCE[judged.claim.kind](judged, grid), _short(judged, grid)]
     return " ".join(each for each in found if each)
@@ -105,14 +105,14 @@ def _of_speed(judged: Judgement, grid: Grid) -> list[str]:
     limit = judged.claim.bound or 1.0
     good = judged.rows_of(claims.CONFIRMED)
     timed = [row for row in judged.found.rows if row.ratio]
-    alone = all(row.timed_alone for row in timed)
+    if judged.verdict == claims.NOT_TESTED:
+        shared = "The runs shared their machine, so these times decide nothing."
+        return [_ratios(timed), shared]
     return [
         f"More than {limit:g} times as fast in {words.of(len(good), len(judged.rows))} "
         "rows (t test of paired epoch times, Holm).",
         _ratios(timed),
-        _least(judged)
-        if alone
-        else "The runs shared their machine, so these times decide nothing.",
+        _least(judged),
     ]
 
 

@@ -122,8 +122,8 @@ def _shared(done: Progress) -> str:
     if not done.shared:
         return ""
     return (
-        f"{words.of(done.shared, done.done)} runs went on side by side with others: "
-        "their times are not to be trusted."
+        f"{words.of(done.shared, done.done)} runs shared the machine with something "
+        "else: their times are not to be trusted."
     )
 
 

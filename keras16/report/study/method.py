@@ -42,11 +42,11 @@ def blocks(grid: Grid) -> list[Block]:
                 "difference of exactly 0 with this spread would not have been "
                 "confirmed; else not confirmed."
                 f"{_of_not_tested(grid)}",
-                "Faster: t tests of the logarithms of paired ratios of epoch times, of "
-                "runs that had the machine to themselves. Smaller: bytes of the "
-                "weights, which no seed changes. Stable: no run diverges, in enough "
-                f"runs that a rate above {100 * claims.HIGHEST_RATE:g} % would have "
-                "been seen.",
+                "Faster: t tests of the logarithms of paired ratios of epoch times; "
+                "rows whose runs shared the machine do not test it. Smaller: bytes of "
+                "the weights, which no seed changes. Stable: no run diverges, in "
+                f"enough runs that a rate above {100 * claims.HIGHEST_RATE:g} % would "
+                "have been seen.",
             )
         ),
     ]
