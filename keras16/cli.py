@@ -79,6 +79,12 @@ def one_line_errors() -> Iterator[None]:
         if not isinstance(error, REFUSALS) and error.errno not in NO_ROOM:
             raise
         raise OneLineError(refusal(error)) from error
+    except ValueError as error:
+        if not str(error).startswith("Unable to import backend"):  # Keras' own words
+            raise
+        raise OneLineError(
+            f"{error}: set KERAS_BACKEND to tensorflow or jax."
+        ) from error
     except MemoryError as error:
         raise OneLineError(f"not enough memory: {error or 'ask for less'}.") from error
     except ModuleNotFoundError as error:

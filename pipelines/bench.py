@@ -169,7 +169,10 @@ def command(
         pixels = None if dataset else shape
         outcomes, refused = _run(runs, entered, rules, pixels, classes)
         problem = _drawn(outcomes, figure)
-    click.echo(_as_json(outcomes, seconds) if as_json else _as_text(outcomes))
+    told = _as_json(outcomes, refused, seconds) if as_json else _as_text(outcomes)
+    click.echo(told)
+    for line in refused.values():
+        say(line)
     if stop.event.is_set():
         raise SystemExit(stop.exit_code)
     failed = any(one.reference.problem for one in outcomes)
@@ -178,15 +181,16 @@ def command(
 
 def _run(
     runs: list[Run], entered: Any, rules: Any, shape: Any, classes: int
-) -> tuple[list[Outcome], bool]:
+) -> tuple[list[Outcome], dict[str, str]]:
     """One outcome after another, as many as there is time for.
 
     Returns:
-        The outcomes, and whether a net was refused: of several the others go on.
+        The outcomes, and why a net was refused, by its name: the others go on.
     """
     from keras16.benchmark import contest
 
-    outcomes, refused = [], False
+    outcomes: list[Outcome] = []
+    refused: dict[str, str] = {}
     for run in runs:
         if rules.stop.is_set():
             break
@@ -197,8 +201,7 @@ def _run(
         except UserError as error:
             if len(runs) == 1:
                 raise
-            say(str(error))
-            refused = True
+            refused[run.model] = str(error)
     return outcomes, refused
 
 
@@ -234,7 +237,7 @@ def _as_text(outcomes: list[Outcome]) -> str:
     return "\n".join(lines)
 
 
-def _as_json(outcomes: list[Outcome], seconds: float) -> str:
+def _as_json(outcomes: list[Outcome], refused: dict[str, str], seconds: float) -> str:
     from keras16 import hardware
     from keras16.report import benchmark
 
@@ -243,6 +246,7 @@ def _as_json(outcomes: list[Outcome], seconds: float) -> str:
             "machine": hardware.fingerprint(),
             "seconds_a_turn": seconds,
             "nets": [benchmark.plain(one) for one in outcomes],
+            "refused": refused,
         }
     )
 

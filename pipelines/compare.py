@@ -256,6 +256,12 @@ def as_text(comparison: Comparison) -> str:
         others = many(comparison.other_code, "earlier run")
         are = "is" if comparison.other_code == 1 else "are"
         told += f"\n{others} {are} of other code and not counted."
+    for row in comparison.rows:
+        if precision.get(row.precision).pure and row.wide_tensors:
+            told += (
+                f"\n{row.precision} is not pure here: {row.wide_tensors} of "
+                f"{row.tensors} tensors in the training step are wider than 16 bits."
+            )
     return f"{table}\n{told}\n{comparison.verdict}"
 
 

@@ -117,6 +117,21 @@ def test_32_is_kept_where_the_others_are_slower():
     found = judged(records(seconds=slow))
     assert found.best.precision == "32"
     assert "16 is as accurate but 3 times as slow" in found.verdict
+    assert found.verdict.startswith("Keep 32: nothing is known to be gained by another")
+    none = judged(records(p16=-2.0, pmixed=-2.0, seconds=slow))
+    assert none.verdict.startswith("Keep 32: no other precision is proven as good")
+
+
+def test_where_every_run_failed_more_minutes_are_no_advice():
+    every = [(name, pair) for name in COSTS for pair in range(2)]
+    cause = "the loss became NaN at step 3: choose a lower learning rate."
+    failed = [
+        dataclasses.replace(one, cause=cause) for one in records(pairs=2, failed=every)
+    ]
+    told = judged(failed).verdict
+    assert "6 failed (at 16, 32, mixed): more --minutes will not help." in told
+    assert told.endswith(cause) and "give more" not in told
+    assert "give more --minutes" in judged([]).verdict
 
 
 def test_of_equally_fast_ones_the_smaller_is_used():
@@ -347,6 +362,12 @@ def played(monkeypatch, tmp_path):
 
     compare.probed = probed
     return compare
+
+
+def test_a_run_is_expected_to_take_what_the_last_one_took(played, monkeypatch):
+    monkeypatch.setattr(job, "START_SECONDS", 1000.0)  # starts are faster than feared
+    _, order = played(minutes=4.0)
+    assert len(order) == 6
 
 
 def test_seeds_are_interleaved_until_the_time_is_up(played):

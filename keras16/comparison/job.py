@@ -154,6 +154,7 @@ class Job:
         self.ledger = Ledger(folder / "runs")
         self.notes = Notes(home, dataclasses.replace(self.run, epochs=MOST_EPOCHS))
         self.records: dict[tuple[str, int], Record] = {}
+        self.spent: dict[str, float] = {}  # seconds of the last run, start included
 
     @property
     def unknown(self) -> list[str]:
@@ -271,6 +272,8 @@ class Job:
 
     def _seconds_needed(self, arm: str) -> float:
         """As much as the last run took; by the probe where there is none."""
+        if arm in self.spent:
+            return self.spent[arm]
         spent = [r.wall_seconds for r in self.records.values() if r.arm == arm]
         if spent:
             return START_SECONDS + spent[-1]
@@ -281,11 +284,14 @@ class Job:
     def _train(self, runs: Sequence[Planned]) -> None:
         """The runs, one after the other."""
         tasks = [pool.Task(each, self.ledger.entry(each.run)) for each in runs]
+        began = time.monotonic()
         for event in pool.train(tasks, workers=1, stop=self.stop):
             is_over = event.kind == "ended" and self._over(event.task.planned)
+            key = event.task.planned.arm, event.task.planned.seed
             if is_over:
                 self.notes.counted([event.task.entry])
-            key = event.task.planned.arm, event.task.planned.seed
+                now = time.monotonic()
+                self.spent[key[0]], began = now - began, now
             self.watcher.happened(event, self.records[key] if is_over else None)
 
     def _over(self, planned: Planned) -> bool:

@@ -19,6 +19,7 @@ ACCURATE, LESS, MORE, UNCLEAR = (
     "more accurate",
     "unclear",
 )
+NONE_AS_GOOD = "no other precision is proven as good here."
 FASTER, SLOWER, SAME, OPEN = "faster", "slower", "as fast", "not settled"
 
 
@@ -47,6 +48,7 @@ class Row:
         weight_bytes, optimizer_bytes, peak_memory_bytes, wide_tensors, tensors: Of the
             probe.
         failures, runs: How many trainings did not finish, and how many there were.
+        cause: Why the first of these did not, or "".
         problem: Why it could not be tried, or "".
     """
 
@@ -68,6 +70,7 @@ class Row:
     tensors: int
     failures: int
     runs: int
+    cause: str = ""
     problem: str = ""
 
     @property
@@ -142,12 +145,14 @@ class Comparison:
         """Which precision to use and why, in a sentence or two."""
         best = self.best
         if best is None:
-            return (
-                "Nothing was trained to the end: give more --minutes or fewer --epochs."
-            )
+            return _nothing(self.rows)
         word = "Keep" if best.precision in (BASELINE, "mixed") else "Use"
-        reasons = _praise(best, self.metric, self.margin)
         others = [row for row in self.rows if row is not best]
+        if best.precision == BASELINE:
+            gain = "known to be gained by another" if any(map(_is_safe, others)) else ""
+            reasons = f"nothing is {gain} precision here." if gain else NONE_AS_GOOD
+        else:
+            reasons = _praise(best, self.metric, self.margin)
         faults = [_fault(row, best, self.metric) for row in others]
         rest = "; ".join(filter(None, faults))
         return f"{word} {best.precision}: {reasons}" + (f" {rest}." if rest else "")
@@ -205,6 +210,7 @@ def _row(
         tensors=probe.tensors,
         failures=sum(record.status != "finished" for record in own),
         runs=len(own),
+        cause=next((one.cause for one in own if one.status != "finished"), ""),
         problem=probe.problem,
     )
 
@@ -243,9 +249,21 @@ def _is_safe(row: Row) -> bool:
     return trained and row.verdict in ("", ACCURATE, MORE)
 
 
+def _nothing(rows: Sequence[Row]) -> str:
+    """What is said where no run was trained to the end."""
+    failed = [row for row in rows if row.failures]
+    if not failed:
+        return "Nothing was trained to the end: give more --minutes or fewer --epochs."
+    count = sum(row.failures for row in failed)
+    names = ", ".join(row.precision for row in failed)
+    return (
+        f"No run was trained to the end, and {count} failed (at {names}): more "
+        f"--minutes will not help. The first at {failed[-1].precision}: "
+        f"{failed[-1].cause.rstrip('.')}."
+    )
+
+
 def _praise(row: Row, metric: Metric, margin: float) -> str:
-    if row.precision == BASELINE:
-        return "no other precision is proven as good here."
     than = f"{row.verdict} {'than' if row.verdict == MORE else 'as'} 32"
     apart = _apart(row, metric, margin)
     return f"{than} {apart}, {speed(row)}, {_memory(row)}."

@@ -293,7 +293,7 @@ def _whole(array: np.ndarray, part: str) -> np.ndarray:
             first = int(wrong[0])
             raise UserError(
                 f"label {array[first]} ({part}[{first}]) is not a whole number: give "
-                "class ids 0, 1, 2, ..."
+                "class ids 0, 1, 2, ..., or a loss for what they are (--loss mse)."
             )
     limit = np.iinfo(np.int32).max
     wrong = np.flatnonzero((array < 0) | (array > limit))
