@@ -669,6 +669,11 @@ def test_a_net_that_is_refused_leaves_those_before_it(own):
     assert "in broken(): ValueError: my own mistake" in done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stdout.count("own.build, batch 4") == 1  # what is named twice runs once
+    alone = "bench --models own.py:broken,own.py:broken --batch-sizes 4,5 --shape 4,4,1"
+    done = CliRunner().invoke(cli.cli, [*alone.split(), "--json", "--quiet"])
+    assert done.exit_code == 2
+    found = json.loads(done.stdout)
+    assert found["nets"] == [] and "my own mistake" in found["refused"]["own.py:broken"]
 
 
 def test_more_than_fits_into_memory_is_told_in_a_line():

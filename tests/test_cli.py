@@ -546,6 +546,15 @@ def test_where_tensorflow_is_not_installed_it_is_told_what_is(monkeypatch, jax, 
         raise ModuleNotFoundError("No module named 'nothing'", name="nothing")
 
 
+def test_a_backend_that_keras_does_not_know_is_told():
+    unknown = ValueError("Unable to import backend : foo")
+    told = "foo: set KERAS_BACKEND to tensorflow or jax"
+    with pytest.raises(cli.OneLineError, match=told), cli.one_line_errors():
+        raise unknown
+    with pytest.raises(ValueError, match="^another"), cli.one_line_errors():
+        raise ValueError("another")
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [

@@ -244,6 +244,14 @@ def test_values_without_spread_have_no_interval():
     assert report._apart(pairs.difference([0.0, 0.0]), Metric()) == "+0.00 (-)"
 
 
+def test_what_is_not_pure_is_told_beside_the_table():
+    assert "not pure" not in command.as_text(judged(records()))
+    wide = judged(records(), {"p16": {"wide_tensors": 2}, "p32": {"wide_tensors": 99}})
+    told = "16 is not pure here: 2 of 100 tensors in the training step are wider"
+    assert command.as_text(wide).count("not pure") == 1
+    assert told in command.as_text(wide)
+
+
 def test_a_single_failure_is_reason_enough():
     found = judged(records(failed={("16", 2)}))
     assert found.best.precision == "mixed"
