@@ -239,8 +239,6 @@ def loaded(path: str) -> keras.Model:
     Raises:
         UserError: There is no such file, or it is no model.
     """
-    import keras
-
     if not pathlib.Path(path).is_file():
         raise UserError(f"no file {path}: give the path of a saved .keras model.")
     if not zipfile.is_zipfile(path):  # Keras would say that there is no such file
@@ -248,6 +246,8 @@ def loaded(path: str) -> keras.Model:
             f"{path} is damaged or no .keras file: save it again with model.save, or "
             "give FILE.py:function."
         )
+    import keras
+
     try:
         return keras.models.load_model(path, compile=False)
     except Exception as error:  # whatever is wrong inside the file

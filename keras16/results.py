@@ -48,6 +48,8 @@ class Epoch:
     val_metric: float | None = None
 
 
+# How a run may end; "failed" is: its numbers were no numbers any more.
+STATUSES = ("finished", "failed", "crashed")
 # What a system and the process that waits for a run take anyway.
 UNFELT_CORES = 0.1
 
@@ -168,7 +170,6 @@ _LATER = {
     Epoch: ("metric", "val_metric"),
     Record: ("test_metric", "val_metric", "foreign_cores"),
 }
-_STATUSES = ("finished", "failed", "crashed")
 _SHARES = ("accuracy", "test_accuracy", "val_accuracy")
 # A loss, or a metric of one's own, may be any number: NaN where the run diverged.
 _LOSSES = ("loss", "test_loss", "val_loss", "metric", "test_metric", "val_metric")
@@ -330,7 +331,7 @@ _CELLS: dict[Any, tuple[Callable[[str], Any], str]] = {
     bool: ({"True": True, "False": False}.__getitem__, "True or False"),
     int: (int, "a whole number"),
     float: (_finite, "a finite number"),
-    "status": ({one: one for one in _STATUSES}.__getitem__, " or ".join(_STATUSES)),
+    "status": ({one: one for one in STATUSES}.__getitem__, " or ".join(STATUSES)),
     "correct": (_correct, "as `keras16 study report` wrote it"),
     **dict.fromkeys(_SHARES, (_share, "a share in [0, 1]")),
     **dict.fromkeys(_LOSSES, (float, "a number")),

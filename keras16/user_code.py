@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.util
+import os
 import pathlib
 import re
 import sys
@@ -45,6 +46,16 @@ def load_function(spec: str) -> Callable[..., Any]:
     return function
 
 
+def module_of(spec: str) -> types.ModuleType:
+    """The module that `load_function(spec)` finds its function in.
+
+    Raises:
+        UserError: As there.
+    """
+    path, _ = _split(spec)
+    return load_module(path)
+
+
 def call(function: Callable[..., Any], *args: Any, spec: str) -> Any:
     """`function(*args)`, with the errors of the user's code told in one line.
 
@@ -68,12 +79,18 @@ def call(function: Callable[..., Any], *args: Any, spec: str) -> Any:
 
 def reason(error: BaseException) -> str:
     """An error as one line of at most a few hundred characters."""
-    if isinstance(error, ModuleNotFoundError) and error.name == "tensorflow":
+    if _is_of_backend(error):
         return no_tensorflow()
     text = " ".join(TENSORFLOW_NOISE.sub(" ", str(error)).split())
     if len(text) > LONGEST_REASON:
         text = text[: LONGEST_REASON - 3] + "..."
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _is_of_backend(error: BaseException) -> bool:
+    """Whether Keras lacks TensorFlow; on JAX it is a file of the user's that does."""
+    missing = error.name if isinstance(error, ModuleNotFoundError) else ""
+    return missing == os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow"
 
 
 def _split(spec: str) -> tuple[pathlib.Path, str]:

@@ -171,7 +171,7 @@ def command(
         problem = _drawn(outcomes, figure)
     told = _as_json(outcomes, refused, seconds) if as_json else _as_text(outcomes)
     click.echo(told)
-    for line in refused.values():
+    for line in dict.fromkeys(refused.values()):
         say(line)
     if stop.event.is_set():
         raise SystemExit(stop.exit_code)
@@ -185,9 +185,9 @@ def _run(
     """One outcome after another, as many as there is time for.
 
     Returns:
-        The outcomes, and why a net was refused, by its name: the others go on.
+        The outcomes, and why a net was refused, by its title: the others go on.
     """
-    from keras16.benchmark import contest
+    from keras16.benchmark import contest, plan
 
     outcomes: list[Outcome] = []
     refused: dict[str, str] = {}
@@ -201,7 +201,7 @@ def _run(
         except UserError as error:
             if len(runs) == 1:
                 raise
-            refused[run.model] = str(error)
+            refused[plan.title(run)] = str(error)
     return outcomes, refused
 
 

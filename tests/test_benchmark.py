@@ -673,7 +673,21 @@ def test_a_net_that_is_refused_leaves_those_before_it(own):
     done = CliRunner().invoke(cli.cli, [*alone.split(), "--json", "--quiet"])
     assert done.exit_code == 2
     found = json.loads(done.stdout)
-    assert found["nets"] == [] and "my own mistake" in found["refused"]["own.py:broken"]
+    assert found["nets"] == [] and len(found["refused"]) == 2
+    assert "my own mistake" in found["refused"]["own.broken, batch 4"]
+
+
+def test_a_batch_that_does_not_fit_leaves_those_before_it(own):
+    line = (
+        f"bench --model own.py:build --batch-sizes 4,{10**14} --shape 4,4,1 --quiet "
+        "--contenders keras16-16 --rounds 1 --seconds 0.02 --json"
+    )
+    done = CliRunner().invoke(cli.cli, line.split())
+    assert done.exit_code == 2
+    found = json.loads(done.stdout)
+    assert [net["batch_size"] for net in found["nets"]] == [4]
+    (told,) = found["refused"].values()
+    assert told.startswith("not enough memory: ") and told in done.stderr
 
 
 def test_more_than_fits_into_memory_is_told_in_a_line():

@@ -542,6 +542,8 @@ def test_where_tensorflow_is_not_installed_it_is_told_what_is(monkeypatch, jax, 
         raise missing
     assert caught.value.exit_code == 2
     assert told in user_code.reason(missing)  # of a process of its own
+    monkeypatch.setenv("KERAS_BACKEND", "jax")  # then it is a file of the user's
+    assert user_code.reason(missing).startswith("ModuleNotFoundError: No module named")
     with pytest.raises(ModuleNotFoundError), cli.one_line_errors():
         raise ModuleNotFoundError("No module named 'nothing'", name="nothing")
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from keras16 import criterion
 from keras16.criterion import Metric
-from keras16.results import Record
+from keras16.results import STATUSES, Record
 from keras16.statistics.pairs import mean_and_deviation
 from keras16.study import Run, Study
 
-FINISHED, DIVERGED, CRASHED = "finished", "failed", "crashed"
+FINISHED, DIVERGED, CRASHED = STATUSES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,9 +161,8 @@ def grid(study: Study, records: Sequence[Record]) -> Grid:
     for record in sorted(records, key=worth):
         if (record.row, record.arm) in found:
             found[record.row, record.arm][record.pair] = record
-    epochs = {(one.row, one.arm): one.run.epochs for one in study.once()}
     cells = {
-        key: Cell(*key, _in_order(by_pair), epochs.get(key, 1), metric)
+        key: Cell(*key, _in_order(by_pair), plan[key].epochs, metric)
         for key, by_pair in found.items()
     }
     kept = sum(len(cell.records) for cell in cells.values())

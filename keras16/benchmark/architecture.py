@@ -98,10 +98,9 @@ def _own_layers(name: str) -> dict[str, type]:
     """The classes of layers in the file of `FILE.py:function`, by name."""
     if ".py:" not in name:
         return {}
-    module = user_code.load_module(pathlib.Path(name.rpartition(":")[0]))
     return {
         name: found
-        for name, found in vars(module).items()
+        for name, found in vars(user_code.module_of(name)).items()
         if isinstance(found, type) and issubclass(found, keras.layers.Layer)
     }
 

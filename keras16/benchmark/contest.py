@@ -156,7 +156,10 @@ def run(
     with tempfile.TemporaryDirectory(prefix="keras16-bench-") as name:
         folder = pathlib.Path(name)
         if shape is not None:
-            data = _random_pixels(folder, shape, classes, plan.batch_size)
+            try:
+                data = _random_pixels(folder, shape, classes, plan.batch_size)
+            except MemoryError as error:
+                raise UserError(f"not enough memory: {error}.") from error
             plan = dataclasses.replace(plan, dataset=data)
         case = Case(plan, folder)
         outcome = _outcome(case, contenders, rules)

@@ -160,7 +160,12 @@ class Case:
     @property
     def title(self) -> str:
         """Such as "resnet20, batch 128"."""
-        return f"{short_name(self.run.model)}, batch {self.run.batch_size}"
+        return title(self.run)
+
+
+def title(run: Run) -> str:
+    """A net at a batch size, such as "resnet20, batch 128"."""
+    return f"{short_name(run.model)}, batch {run.batch_size}"
 
 
 def chosen(names: str | None) -> tuple[Contender, ...]:

@@ -37,13 +37,13 @@ def check(model: Any, dataset: Any, *parts: Any) -> None:
     Raises:
         UserError: As whoever reads the file would tell it.
     """
-    from keras16 import data
+    from keras16 import assembly, data
 
     for each in (model, *parts):
         if isinstance(each, str) and ".py:" in each and _is_missing(each):
             user_code.load_function(each)
     if isinstance(model, str) and model.endswith(".keras") and _is_missing(model):
-        raise UserError(f"no file {model}: give the path of a saved .keras model.")
+        assembly.loaded(model)
     is_own = isinstance(dataset, str) and dataset not in catalog.names("datasets")
     if is_own and _is_missing(dataset):
         data.load(dataset)

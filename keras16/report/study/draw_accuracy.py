@@ -47,7 +47,7 @@ def figure(grid: Grid) -> Figure | None:
         axes.set_visible(False)
     words = "Validation" if name.startswith("val_") else "Training"
     drawn.supylabel(f"{words} {scale.of(grid).of(' [%]')}", fontsize=9)
-    style.legend(drawn, *_fullest(drawn.axes))
+    style.legend(drawn, drawn.axes)
     return drawn
 
 
@@ -147,8 +147,3 @@ def _zoom(axes: Axes, bands: Sequence[Sequence[Point]], grid: Grid) -> None:
 
 def _epochs(grid: Grid, row: str) -> bool:
     return any(one.epochs for arm in grid.arms for one in grid.cell(row, arm).records)
-
-
-def _fullest(panels: Sequence[Axes]) -> tuple[Axes]:
-    """The panel that shows most arms: the legend's."""
-    return (max(panels, key=lambda axes: len(axes.lines)),)

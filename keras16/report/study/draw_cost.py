@@ -55,9 +55,7 @@ def figure(grid: Grid) -> Figure | None:
         axes.set_xlabel(_label(grid, name))
     drawings[0].set_yticks(range(len(rows)), names)
     drawings[0].set_ylim(len(rows) - 0.45, -0.55)
-    shown = {name: {arm for _, arm in shares[name]} for name in panels}
-    fullest = max(range(len(panels)), key=lambda n: len(shown[panels[n]]))
-    style.legend(drawn, drawings[fullest])
+    style.legend(drawn, drawings)
     return drawn
 
 

@@ -145,4 +145,4 @@ def _legend(
     for arm in arms:
         look = {**looks[arm], "linestyle": "-"}
         axes.plot([], [], label=arm, markersize=5, lw=1.6, **look)
-    style.legend(drawn, axes)
+    style.legend(drawn, [axes])

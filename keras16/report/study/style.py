@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import pathlib
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from keras16.study import Study
@@ -75,9 +75,16 @@ def bare(axes: Axes, grid: str = "both") -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def legend(figure: Figure, axes: Axes, columns: int = 6) -> None:
-    """One legend for the whole figure, below it, its lines of much the same length."""
-    handles, labels = axes.get_legend_handles_labels()
+def legend(figure: Figure, panels: Sequence[Axes], columns: int = 6) -> None:
+    """One legend for the whole figure, below it, its lines of much the same length.
+
+    Args:
+        figure: That gets it.
+        panels: The one that shows most has its names and looks.
+        columns: At most.
+    """
+    known = [axes.get_legend_handles_labels() for axes in panels]
+    handles, labels = max(known, key=lambda found: len(found[1]))
     if not handles:
         return
     lines = -(-len(labels) // columns)
