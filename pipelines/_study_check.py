@@ -17,10 +17,11 @@ import click
 from keras16 import criterion
 from keras16.analysis import claims
 from keras16.errors import UserError
-from keras16.study import Run, Study
+from keras16.study import Claim, Run, Study
 
 from ._options import FIELDS
 
+BOUNDED = ("faster", "smaller")  # kinds of claims
 RUN = typing.get_type_hints(Run)
 # What a value of an annotated type may be, and how it is asked for.
 KINDS: dict[Any, tuple[tuple[type, ...], str]] = {
@@ -48,9 +49,14 @@ def check(study: Study, path: str) -> None:
         raise UserError(f"{path}: {fault.rstrip('.')}.")
     from keras16 import objective
 
-    for planned in study.once():
-        objective.of(planned.run)
-    criterion.margin_of(criterion.of_study(study), study.margin)
+    try:
+        for planned in study.once():
+            objective.of(planned.run)
+        criterion.margin_of(criterion.of_study(study), study.margin)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    if fault := next(_unreachable(study), None):
+        raise UserError(f"{path}: {fault}.")
 
 
 def _faults(study: Study) -> Iterator[str]:
@@ -74,6 +80,32 @@ def _faults(study: Study) -> Iterator[str]:
         yield from _unknown(f"{told} is", [claim.kind], claims.KINDS, "kind")
         yield from _unknown(f"{told} is of", [claim.arm, claim.against], arms, "arm")
         yield from _unknown(f"{told} is of", claim.rows, rows, "row")
+        yield from _idle_bound(told, claim)
+
+
+def _idle_bound(told: str, claim: Claim) -> Iterator[str]:
+    """A bound that nothing is held against, or that nothing can reach."""
+    if claim.bound is None:
+        return
+    if claim.kind not in BOUNDED:
+        yield (
+            f"{told} has a bound, and one that is {claim.kind!r} has none: leave it "
+            f"out, or make it {' or '.join(map(repr, BOUNDED))}"
+        )
+    elif claim.bound <= 0:
+        yield f"{told} has the bound {claim.bound}: give a number above 0"
+
+
+def _unreachable(study: Study) -> Iterator[str]:
+    """A claim from a metric on that no run can have."""
+    if not criterion.of_study(study).is_share:
+        return
+    for claim in study.claims:
+        if claim.least is not None and not 0 <= claim.least <= 1:
+            yield (
+                f"the claim {claim.text!r} has least={claim.least}: give a share in "
+                "[0, 1], 0.9 for 90 %"
+            )
 
 
 def _mistyped(place: str, value: Any, hint: Any) -> Iterator[str]:
@@ -137,6 +169,11 @@ def _refused_by_train(study: Study) -> Iterator[str]:
             parts.append((f"STUDY.{kind}[{n}].fields", one.fields))
     for place, fields in parts:
         yield from _unknown(f"{place} sets", fields, RUN, "field of keras16.Run")
+        if place != "STUDY.run" and "seed" in fields:
+            yield (
+                f"{place} sets seed, and a study counts them itself: leave it out "
+                "(an arm with other seeds has a seed_offset)"
+            )
         for name, value in fields.items():
             yield from _mistyped(f"{place}.{name}", value, RUN[name])
             yield from _refused(f"{place}.{name}", value, name)

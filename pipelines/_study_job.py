@@ -75,6 +75,12 @@ class Job:
             return
         runs = [task.planned.run for task in self.tasks]
         self._say(f"{len(runs)} of {len(self.study.runs())} runs to train.")
+        again = self.ledger.of_other_code(task.planned for task in self.tasks)
+        if again:
+            self._say(
+                f"{again} of them are over under another version of keras16, and are "
+                "trained again by this one."
+            )
         counts = sizes.parameters(runs, self.ledger.folder)
         needed = sizes.needed_bytes(
             counts, len(runs), self.workers, keep_models=self.keep_models

@@ -190,7 +190,8 @@ def run_command(
 def status_command(study: Study, as_json: bool, **scale: Any) -> None:
     """Counts the runs of a study: finished, failed, running, pending.
 
-    Without options it is the study as it was last run.
+    Without options it is the study as it was last run. What is over under another
+    version of keras16 alone is pending.
 
     \b
     Example:
@@ -198,13 +199,18 @@ def status_command(study: Study, as_json: bool, **scale: Any) -> None:
     """
     from keras16.execution.ledger import Ledger
 
-    scaled = _as_last_run(study, scale)
-    counts = Ledger().counts(scaled.runs())
+    runs = _as_last_run(study, scale).runs()
+    counts, other_code = Ledger().counts(runs), Ledger().of_other_code(runs)
     if as_json:
         click.echo(json.dumps({"study": study.name, **counts}))
         return
     words = ", ".join(f"{counts[name]} {name}" for name in counts if name != "total")
     click.echo(f"{study.name}: {counts['total']} runs: {words}.")
+    if other_code:
+        click.echo(
+            f"{other_code} of them are over under another version of keras16: "
+            "`study report` tells of them, `study run` trains them again."
+        )
 
 
 @command.command(name="report")

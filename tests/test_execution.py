@@ -158,6 +158,20 @@ def test_the_ledger_tells_what_is_over_running_and_pending(tmp_path):
     first, second = ledger.records("mine", runs)
     assert (first.study, first.row, first.arm, first.pair) == ("mine", "dnn", "32", 0)
     assert (first.test_accuracy, second.status) == (0.5, "crashed")
+    assert ledger.of_other_code(runs) == 0
+
+
+def test_the_ledger_tells_what_another_version_of_the_code_trained(
+    tmp_path, monkeypatch
+):
+    ledger = Ledger(tmp_path)
+    runs = [planned(seed) for seed in range(3)]
+    for one in runs[:2]:
+        ledger.entry(one.run).write(record_of(one, test_accuracy=0.5))
+    monkeypatch.setattr(identity, "code", lambda: "another")
+    ledger.entry(runs[0].run).write(record_of(runs[0], test_accuracy=0.6))
+    assert ledger.of_other_code(runs) == 1
+    assert ledger.counts(runs)["pending"] == 2
 
 
 def test_another_version_of_the_code_runs_again_but_is_reported(tmp_path, monkeypatch):

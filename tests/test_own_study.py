@@ -257,9 +257,29 @@ def test_runs_with_several_losses_may_have_one_metric():
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        ("margin=0.25", "margin=None", "give a margin, in the units of parts.worst"),
-        ('better="lower"', "better=None", "is a higher or a lower parts.worst better?"),
+        (
+            "margin=0.25",
+            "margin=None",
+            "lines.py: give a margin, in the units of parts.worst",
+        ),
+        (
+            'better="lower"',
+            "better=None",
+            "lines.py: is a higher or a lower parts.worst better?",
+        ),
         ('loss="parts.py:square"', "loss=None", "needs a loss"),
+        ("fields={}", 'fields={"seed": 3}', "STUDY.rows[0].fields sets seed, and a"),
+        ('"precision": "16"', '"seed": 3', "STUDY.arms[0].fields sets seed, and a"),
+        (
+            'kind="superior"',
+            'kind="superior", bound=1.3',
+            "'It is better.' has a bound, and one that is 'superior' has none",
+        ),
+        (
+            'kind="superior"',
+            'kind="faster", bound=0.0',
+            "'It is better.' has the bound 0.0: give a number above 0",
+        ),
         ('name="lines"', 'name="smoke"', "smoke is a study of keras16's own"),
         ('name="lines"', 'name="a/b"', "STUDY.name is 'a/b', and files are"),
         ('name="lines"', 'name=""', "STUDY.name is '', and files are"),
@@ -351,6 +371,19 @@ def test_a_study_that_can_not_be_run_is_told_in_one_line(
         assert message in found.stderr
         assert len(found.stderr.strip().splitlines()) == 1
     assert not (folder / "mlruns").exists()
+
+
+def test_a_claim_of_an_accuracy_above_one_is_refused(folder):
+    text = STUDY.replace('loss="parts.py:square"', "loss=None")
+    text = text.replace('metric="parts.py:worst"', "metric=None")
+    text = text.replace('better="lower",\n', "")
+    text = text.replace('kind="superior"', 'kind="superior", least=90')
+    (folder / "lines.py").write_text(text)
+    found = study("status", "lines.py")
+    assert found.exit_code == 2
+    assert "lines.py: the claim 'It is better.' has least=90: give a share in" in (
+        found.stderr
+    )
 
 
 def test_a_study_of_lists_and_whole_rates_can_be_run(folder):

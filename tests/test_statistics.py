@@ -148,6 +148,15 @@ def test_pairs_needed_at_the_ends():
     assert equivalence.pairs_needed(1.0, MARGIN) is None
 
 
+def test_more_rows_need_more_pairs():
+    wanted = [equivalence.pairs_needed(0.004, MARGIN, rows) for rows in (1, 3, 12)]
+    assert wanted == sorted(set(wanted))
+    # As many as Bonferroni's level needs where none of the rows differs.
+    draws = np.random.default_rng(3).normal(0, 0.004, (1500, wanted[1]))
+    told = [equivalence.p_equivalent(row, MARGIN) <= 0.05 / 3 for row in draws]
+    assert 0.77 <= np.mean(told) <= 0.87
+
+
 def test_at_best_moves_the_mean_to_zero():
     values = [0.5 + value for value in VALUES]
     centred = list(np.subtract(VALUES, np.mean(VALUES)))

@@ -6,6 +6,7 @@ import itertools
 import json
 import pathlib
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from keras16.report.study import (
     latex,
     markdown,
     style,
+    tables,
     words,
 )
 from keras16.statistics.pairs import Difference
@@ -409,7 +411,19 @@ def test_latex_compiles(tmp_path):
     path = report.write(*hostile(), tmp_path)[2]
     line = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", path.name]
     done = subprocess.run(line, cwd=tmp_path, capture_output=True, timeout=60)
-    assert done.returncode == 0, done.stdout[-2000:].decode("latin-1")
+    said = done.stdout.decode("latin-1")
+    assert done.returncode == 0, said[-2000:]
+    assert "Overfull" not in said
+
+
+def test_a_long_command_of_latex_is_broken_where_a_shell_allows_it():
+    words = ["study", "run", "a b", "--arms", "16, Kahan", *("longer" * 3,) * 12]
+    lines = latex._command(shlex.join(words)).splitlines()
+    assert len(lines) > 2
+    assert max(map(len, lines)) <= latex.CODE_WIDTH + len(" \\")
+    assert all(line.endswith(" \\") for line in lines[:-1])
+    assert shlex.split("\n".join(lines).replace("\\\n", " ")) == words
+    assert latex._command("keras16 study list") == "keras16 study list"
 
 
 def test_numbers_in_words():
@@ -471,6 +485,66 @@ def test_times_are_drawn_as_the_table_has_them():
     heights = [bar.get_width() for bar in panel.containers[1]]
     rows = contents.comparisons(grid)[1].rows
     assert heights == [pytest.approx(1 / row.ratio.median) for row in rows]
+
+
+def test_a_row_whose_runs_all_diverge_is_not_left_out_of_a_figure():
+    row = PLAN.rows[0].name
+    found = [
+        dataclasses.replace(synthetic.failed(one), epochs=(), weight_bytes=None)
+        if one.row == row
+        else one
+        for one in RECORDS
+    ]
+    found = [
+        dataclasses.replace(one, optimizer_bytes=None) if one.row == row else one
+        for one in found
+    ]
+    grid = cells.grid(PLAN, found)
+    panel, *others = draw_accuracy.figure(grid).axes
+    assert panel.get_title(loc="left") == row and not panel.lines
+    assert [text.get_text() for text in panel.texts] == ["no run finished an epoch"]
+    assert all(panel.lines for panel in others)
+    for panel in draw_cost.figure(grid).axes:
+        ((x, y), *_) = [
+            text.get_position() for text in panel.texts if "no pair" in text.get_text()
+        ]
+        assert y == 0
+
+
+def test_captions_speak_of_the_columns_that_are_there():
+    grid = cells.grid(PLAN, RECORDS)
+    whole = tables.of_costs(grid).caption
+    assert whole.startswith("Median epoch; how many times as fast as 32 (")
+    assert whole.endswith(
+        "; bytes; and tensors of the audited step wider than 16 bits."
+    )
+    short = [
+        dataclasses.replace(one, median_epoch_seconds=None, correct="")
+        for one in one_seed()
+    ]
+    grid = cells.grid(PLAN, short)
+    table = tables.of_costs(grid)
+    assert "epoch" not in table.header
+    assert table.caption.startswith("Bytes; and tensors")
+    (found, *_) = contents.comparisons(grid)
+    said = "16-plain less 32: accuracy in points, paired by seed; p values{} after "
+    assert tables.of_contrasts(grid, found).caption == (
+        said.format("") + "Holm's correction over the rows."
+    )
+    (found, *_) = contents.comparisons(cells.grid(PLAN, some_failed()))
+    table = tables.of_contrasts(cells.grid(PLAN, some_failed()), found)
+    assert {"p failures", "only one right"} < set(table.header)
+    assert table.caption.startswith(said.format(" but that of failures") + "Holm's")
+    assert table.caption.endswith("16-plain : 32 gets right with more seeds.")
+
+
+def test_the_seeds_that_would_tell_are_more_than_there_are():
+    plan = synthetic.study(rows=12, seeds=3)
+    for seed in range(8):
+        found = synthetic.records(plan, spread=0.0008, seed=seed)
+        _, why = told("equivalent", found, plan)
+        seeds = re.search(r"about (\d+) seeds would tell", why)
+        assert seeds is None or int(seeds[1]) > 3, why
 
 
 def test_training_accuracy_is_drawn_where_nothing_was_held_out():

@@ -132,11 +132,14 @@ class Ledger:
         """
         record = self.entry(planned.run).record()
         if record is None and older:
-            home = self.folder / identity.key(planned.run)
-            files = home.glob("*/record.json")
+            files = self._record_files(planned.run)
             newest = max(files, key=lambda file: file.stat().st_mtime, default=None)
             record = Entry(newest.parent).record() if newest else None
         return record and named(record, study, planned)
+
+    def _record_files(self, run: Run) -> Iterable[pathlib.Path]:
+        """Of a run, whatever version of the code it was trained by."""
+        return (self.folder / identity.key(run)).glob("*/record.json")
 
     def records(
         self, study: str, runs: Iterable[Planned], *, older: bool = True
@@ -149,6 +152,14 @@ class Ledger:
         """How many runs are in each of `STATES`, and in "total"."""
         states = [self.entry(planned.run).state() for planned in runs]
         return {"total": len(states), **{name: states.count(name) for name in STATES}}
+
+    def of_other_code(self, runs: Iterable[Planned]) -> int:
+        """How many of the runs are over under another version of the code alone."""
+        return sum(
+            self.entry(planned.run).record() is None
+            and any(self._record_files(planned.run))
+            for planned in runs
+        )
 
 
 def named(record: Record, study: str, planned: Planned) -> Record:

@@ -53,7 +53,7 @@ def p_at_best(values: Sequence[float], margin: float) -> float:
     return p_equivalent([value - found.mean for value in values], margin)
 
 
-def pairs_needed(deviation: float | None, margin: float) -> int | None:
+def pairs_needed(deviation: float | None, margin: float, rows: int = 1) -> int | None:
     """The pairs that confirm equivalence in four studies of five, were there none.
 
     Source: Chow, Shao, Wang, Sample Size Calculations in Clinical Research (2nd
@@ -62,6 +62,8 @@ def pairs_needed(deviation: float | None, margin: float) -> int | None:
     Args:
         deviation: Of the paired differences.
         margin: Positive, in the same unit.
+        rows: That are tested together: by Bonferroni's correction, which asks for as
+            many as Holm's or more.
 
     Returns:
         3 at least; None where the deviation is unknown or a thousand don't do.
@@ -69,7 +71,7 @@ def pairs_needed(deviation: float | None, margin: float) -> int | None:
     if deviation is None:
         return None
     for count in range(3, _MOST_PAIRS + 1):
-        quantiles = quantile(1 - LEVEL, count) + quantile((1 + POWER) / 2, count)
+        quantiles = quantile(1 - LEVEL / rows, count) + quantile((1 + POWER) / 2, count)
         if quantiles * deviation <= margin * count**0.5:
             return count
     return None

@@ -31,8 +31,8 @@ def figure(grid: Grid) -> Figure | None:
     Returns:
         None where no epoch was finished.
     """
-    rows = [row for row in grid.rows if _epochs(grid, row)]
-    if not rows:
+    rows = grid.rows
+    if not any(_epochs(grid, row) for row in rows):
         return None
     name = quantity(grid)
     columns = min(COLUMNS, len(rows))
@@ -93,6 +93,9 @@ def _panel(
 ) -> None:
     bands = {arm: band(grid.cell(row, arm), name) for arm in grid.arms}
     drawn = {arm: found for arm, found in bands.items() if found}
+    if not drawn:
+        style.instead(axes, "no run finished an epoch")
+        return
     for number, (arm, found) in enumerate(drawn.items()):
         _line(axes, arm, found, (number + 0.5) / len(drawn), looks[arm])
     _zoom(axes, list(drawn.values()), grid)

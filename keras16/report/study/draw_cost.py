@@ -40,7 +40,10 @@ def figure(grid: Grid) -> Figure | None:
         for name in PANELS
     }
     rows = [
-        row for row in grid.rows if any(row == k[0] for s in shares.values() for k in s)
+        row
+        for row in grid.rows
+        if any(grid.cell(row, arm).records for arm in arms)
+        and grid.cell(row, grid.study.baseline).records
     ]
     panels = [name for name in PANELS if shares[name]]
     if not panels:
@@ -105,6 +108,9 @@ def _panel(
             places, values, height * 0.92, color=looks[arm]["color"], label=arm
         )
         axes.bar_label(bars, fmt="%.2f", fontsize=7, padding=2, **LABEL)
+    for place, row in enumerate(rows):
+        if all((row, arm) not in shares for arm in arms):
+            axes.text(0.03, place, "no pair finished", fontsize=7, va="center")
     axes.axvline(1, color="black", lw=1, linestyle="--")
     axes.set_xlim(0, 1.18 * max(1.0, *shares.values()))
     style.bare(axes, "x")

@@ -255,8 +255,12 @@ def _more_seeds(judged: Judgement, grid: Grid) -> str:
     rows = judged.rows_of(claims.TOO_FEW)
     if _least(judged):
         return _least(judged)
-    margin = grid.margin
-    wanted = [equivalence.pairs_needed(r.difference.deviation, margin) for r in rows]
+    wanted = [
+        equivalence.pairs_needed(
+            row.difference.deviation, grid.margin, rows=len(judged.rows)
+        )
+        for row in rows
+    ]
     if not rows or None in wanted:
         return ""
     most = max(each for each in wanted if each is not None)

@@ -5,6 +5,9 @@ Its tables are floats of a few lines each, to be copied into a paper.
 
 from __future__ import annotations
 
+import math
+import shlex
+
 from keras16.report.study.document import (
     Block,
     Bullets,
@@ -17,17 +20,22 @@ from keras16.report.study.document import (
 )
 
 PREAMBLE = r"""
-% pdflatex NAME.tex; the tables need booktabs and graphicx alone. LaTeX reads no SVG: of
-% the figures those are shown that lie beside as PDF, as rsvg-convert makes them, say:
+% pdflatex NAME.tex; the tables need array, booktabs and graphicx. LaTeX reads no SVG:
+% of the figures those are shown that lie beside as PDF, made by rsvg-convert, say:
 % for f in NAME-*.svg; do rsvg-convert -f pdf -o ${f%.svg}.pdf $f; done
 \documentclass[a4paper,10pt]{article}
 \usepackage[T1]{fontenc}
+\IfFileExists{lmodern.sty}{\usepackage{lmodern}}{}
 \usepackage[margin=2cm]{geometry}
-\usepackage{booktabs,graphicx,url}
+\usepackage{array,booktabs,float,graphicx,url}
+\floatplacement{table}{H}
+\floatplacement{figure}{H}
 \setlength{\parindent}{0pt}
 \setlength{\parskip}{0.5em}
 \emergencystretch=3em
 """.strip()
+# Letters of a line of code: 17 cm hold as many at 10 pt.
+CODE_WIDTH = 84
 MARKS = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -53,7 +61,7 @@ def rendered(document: Document) -> str:
     body = "\n\n".join(text for block in document.blocks if (text := _block(block)))
     title = escaped(document.title)
     return (
-        f"{PREAMBLE}\n\\title{{{title}}}\n\\date{{}}\n\\begin{{document}}\n"
+        f"{PREAMBLE}\n\\title{{{title}}}\n\\author{{}}\n\\date{{}}\n\\begin{{document}}\n"
         f"\\maketitle\n\n{body}\n\n\\end{{document}}\n"
     )
 
@@ -72,27 +80,36 @@ def _block(block: Block) -> str:
         case Figure():
             return _figure(block)
         case Code():
-            lines = "\n".join(block.lines)
+            lines = "\n".join(_command(line) for line in block.lines)
             return f"\\begin{{verbatim}}\n{lines}\n\\end{{verbatim}}"
         case Table():
             return table(block)
+
+
+def _command(line: str) -> str:
+    """A command of a shell on as many lines as the page asks for."""
+    lines = [""]
+    for word in map(shlex.quote, shlex.split(line)):
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > CODE_WIDTH:
+            lines.append("   ")
+        lines[-1] += f" {word}" if lines[-1] else word
+    return " \\\n".join(lines)
 
 
 def _figure(block: Figure) -> str:
     """A float, or nothing where nobody made a PDF of the SVG file."""
     file = block.file.removesuffix(".svg") + ".pdf"
     return (
-        f"\\IfFileExists{{{file}}}{{\\begin{{figure}}[!htbp]\n\\centering\n"
+        f"\\IfFileExists{{{file}}}{{\\begin{{figure}}\n\\centering\n"
         f"\\includegraphics[width=\\linewidth]{{{file}}}\n"
         f"\\caption{{{escaped(block.caption)}}}\n\\end{{figure}}}}{{}}"
     )
 
 
 def table(block: Table) -> str:
-    """A float as wide as the page: narrow columns of words, or a scaled tabular."""
+    """A float as wide as the page at most: paragraphs of words, or a scaled tabular."""
     prose = block.words == len(block.header)
-    width = f"p{{{0.86 / len(block.header):.3f}\\linewidth}}"
-    columns = width * len(block.header) if prose else _columns(block)
+    columns = _paragraphs(block) if prose else _columns(block)
     lines = [
         rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",
@@ -106,8 +123,19 @@ def table(block: Table) -> str:
     if not prose:
         fitted = [fitted[0] + r"\else\width\fi}{!}{%", *lines, "}"]
     caption = rf"\caption{{{escaped(block.caption)}}}"
-    whole = [r"\begin{table}[!htbp]", r"\small\centering", caption, *fitted]
+    whole = [r"\begin{table}", r"\small\centering", caption, *fitted]
     return "\n".join([*whole, r"\end{table}"])
+
+
+def _paragraphs(block: Table) -> str:
+    """Columns that break their lines; what is longer gets more of the page."""
+    columns = zip(block.header, *block.rows, strict=True)
+    weights = [math.sqrt(max(8, *map(len, cells))) for cells in columns]
+    shares = [0.87 * weight / sum(weights) for weight in weights]
+    return "".join(
+        rf">{{\raggedright\arraybackslash}}p{{{share:.3f}\linewidth}}"
+        for share in shares
+    )
 
 
 def _columns(block: Table) -> str:

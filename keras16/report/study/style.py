@@ -75,6 +75,12 @@ def bare(axes: Axes, grid: str = "both") -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def instead(axes: Axes, why: str) -> None:
+    """Says in an empty panel why nothing is drawn there."""
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, why, ha="center", va="center", transform=axes.transAxes)
+
+
 def legend(figure: Figure, panels: Sequence[Axes], columns: int = 6) -> None:
     """One legend for the whole figure, below it, its lines of much the same length.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from keras16.analysis.cells import Cell, Grid
@@ -12,6 +13,8 @@ from keras16.report.study import evidence, scale, words
 from keras16.report.study.document import Table
 from keras16.statistics import counts
 from keras16.study import Published, Row
+
+HOLM = frozenset({"p equivalent", "p superior", "p McNemar"})  # columns
 
 
 def of_claims(grid: Grid, judged: Sequence[Judgement]) -> Table:
@@ -71,18 +74,19 @@ def of_contrasts(grid: Grid, found: Contrasts) -> Table:
     several = len(found.rows) > 1
     total = ("all rows", str(found.differences), scale.of(grid).interval(found.pooled))
     metric = scale.of(grid).of(" in points")
-    caption = (
-        f"{found.arm} less {found.against}: {metric}, paired by seed; p values but "
-        "that of failures after Holm's correction over the rows."
-    )
-    if grid.metric.is_accuracy:
-        caption += (
-            f" Only one right: test examples that {found.arm} : {found.against} gets "
-            "right with more seeds."
-        )
     if several:
         lines.append((*total, *[""] * (len(header) - len(total))))
-    return _without_empty(Table(caption, header, tuple(lines), last=several))
+    table = _without_empty(Table("", header, tuple(lines), last=several))
+    caption = f"{found.arm} less {found.against}: {metric}, paired by seed"
+    if not HOLM.isdisjoint(table.header):
+        but = " but that of failures" if "p failures" in table.header else ""
+        caption += f"; p values{but} after Holm's correction over the rows"
+    if "only one right" in table.header:
+        caption += (
+            f". Only one right: test examples that {found.arm} : {found.against} gets "
+            "right with more seeds"
+        )
+    return dataclasses.replace(table, caption=f"{caption}.")
 
 
 def of_costs(grid: Grid) -> Table:
@@ -104,12 +108,18 @@ def of_costs(grid: Grid) -> Table:
         for arm in grid.arms
         if grid.cell(row.name, arm).records
     ]
-    caption = (
-        f"Median epoch; how many times as fast as {grid.study.baseline} (median of "
+    table = _without_empty(Table("", header, tuple(lines), words=2))
+    told = {
+        "epoch": "Median epoch",
+        "times as fast": f"how many times as fast as {grid.study.baseline} (median of "
         "paired ratios, with the interval by order statistics, or of fewer than 6 "
-        "pairs their range); bytes; and tensors of the audited step wider than 16 bits."
-    )
-    return _without_empty(Table(caption, header, tuple(lines), words=2))
+        "pairs their range)",
+        "weights": "bytes",
+        "wide tensors": "and tensors of the audited step wider than 16 bits",
+    }
+    notes = "; ".join(note for column, note in told.items() if column in table.header)
+    caption = f"{notes[:1].upper()}{notes[1:]}."
+    return dataclasses.replace(table, caption=caption)
 
 
 def of_failures(grid: Grid) -> Table:
