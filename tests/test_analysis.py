@@ -223,6 +223,32 @@ def test_two_seeds_are_too_few(seeds):
         assert judged(plan, found, kind).verdict == claims.TOO_FEW
 
 
+def shifted(found, arm, leads):
+    """The records, an arm's accuracies set to those of 32 with so much added."""
+    base = {one.pair: one.test_accuracy for one in found if one.arm == "32"}
+    return [
+        dataclasses.replace(one, test_accuracy=base[one.pair] + leads[one.pair])
+        if one.arm == arm
+        else one
+        for one in found
+    ]
+
+
+def test_two_pairs_far_away_contradict_nothing_yet():
+    plan = synthetic.study(rows=1, seeds=2)
+    found = shifted(synthetic.records(plan), "16", (-0.0100, -0.0101))
+    for kind in "equivalent", "superior":
+        assert judged(plan, found, kind).verdict == claims.TOO_FEW
+
+
+@pytest.mark.parametrize("kind", ["equivalent", "superior"])
+@pytest.mark.parametrize("lead", [-0.006, -0.0001])
+def test_three_equal_differences_contradict_nothing_yet(kind, lead):
+    plan = synthetic.study(rows=1, seeds=3)
+    found = shifted(synthetic.records(plan), "16", (lead,) * 3)
+    assert judged(plan, found, kind).verdict == claims.TOO_FEW
+
+
 def test_one_failure_of_two_seeds_says_nothing():
     plan = synthetic.study(rows=1, seeds=2)
     found = failing(synthetic.records(plan), "16", {1})
@@ -291,6 +317,17 @@ def test_speed(bound, verdict):
     assert judged(plan, found, "faster", bound=bound).verdict == verdict
     shared = [dataclasses.replace(one, workers=2) for one in found]
     assert judged(plan, shared, "faster", bound=bound).verdict == claims.NOT_TESTED
+
+
+def test_speed_of_three_seeds_far_apart_is_too_few_to_say():
+    plan = synthetic.study(rows=3, seeds=3)
+    found = [
+        dataclasses.replace(
+            one, median_epoch_seconds=(1.0 if one.arm == "16" else 1.3 + 0.6 * one.pair)
+        )
+        for one in synthetic.records(plan)
+    ]
+    assert judged(plan, found, "faster", bound=1.3).verdict == claims.TOO_FEW
 
 
 def test_speed_at_the_bound_is_not_confirmed():

@@ -161,7 +161,7 @@ def test_a_claim_about_better_nets_is_not_tested():
 def test_a_claim_is_judged_by_the_rows_that_are_good_enough():
     judgement, grid = judged(0.75)
     assert judgement.rows == {"cnn, Adam": claims.CONFIRMED}
-    assert evidence.verdict(judgement, grid) == "confirmed in 1 of 2 rows"
+    assert evidence.verdict(judgement, grid) == "confirmed (1 of 2 rows tested)"
     assert list(judgement.short) == ["resnet14"]
     assert evidence.sentences(judgement, grid).endswith(
         " % (resnet14), below 75 %: not tested there."

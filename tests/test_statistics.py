@@ -144,7 +144,10 @@ def test_the_pairs_that_are_needed_have_the_power():
 
 def test_pairs_needed_at_the_ends():
     assert equivalence.pairs_needed(None, MARGIN) is None
-    assert equivalence.pairs_needed(0.0, MARGIN) == 3
+    # 2^-5 is below 5 %, and of 12 rows 2^-8 below a twelfth of it.
+    assert equivalence.pairs_needed(0.0, MARGIN) == 5
+    assert equivalence.pairs_needed(0.0, MARGIN, 12) == 8
+    assert equivalence.pairs_needed(1e-9, MARGIN) == 3
     assert equivalence.pairs_needed(1.0, MARGIN) is None
 
 
@@ -230,8 +233,10 @@ def test_without_any_spread_the_rows_are_the_sample():
     assert several.pooled([[0.0], [0.002], [0.004]]) == pairs.difference(
         [0.0, 0.002, 0.004]
     )
-    assert several.pooled([[0.0, 0.0], [0.0]]) == pairs.Difference(2, 0, 0, 0, 0)
-    assert several.pooled([[0.25] * 3]) == pairs.Difference(1, 0.25, 0, 0.25, 0.25)
+    # Equal differences have no interval: one of no width would be sure of anything.
+    assert several.pooled([[0.0, 0.0], [0.0, 0.0]]) == pairs.Difference(2, 0, 0)
+    assert several.pooled([[0.25] * 3]) == pairs.Difference(1, 0.25, 0)
+    assert pairs.difference([0.25] * 3) == pairs.Difference(3, 0.25, 0)
 
 
 def test_spreads_lean_on_each_other():
@@ -239,6 +244,51 @@ def test_spreads_lean_on_each_other():
     found = several.mean_variances([[-1.0, 0.0, 1.0], [5.0, 5.0, 5.0]])
     assert found == pytest.approx([4 / 18, 2 / 18])
     assert several.mean_variances([[-1.0, 1.0], [5.0]]) == pytest.approx([1.0, 2.0])
+
+
+def test_a_row_of_few_pairs_is_left_out_where_others_have_more():
+    found = several.pooled([VALUES, [0.3, -0.3], [0.9]])
+    own = pairs.difference(VALUES)
+    assert (found.count, found.low, found.high) == (1, own.low, own.high)
+    assert several.pooled([[0.0, 0.002], [0.9]]).mean == pytest.approx(0.001)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "spreads"),
+    [
+        ((3, 3, 3), (0.001, 0.003, 0.01)),
+        ((10, 10), (0.001, 0.01)),
+        ((10, 3), (0.0006, 0.004)),
+        ((10, 2), (0.0006, 0.004)),
+        ((10, 10, 3, 1), (0.0005, 0.0015, 0.004, 0.004)),
+    ],
+)
+def test_the_interval_of_few_unequal_rows_holds_the_truth(seeds, spreads):
+    random = np.random.default_rng(6)
+    kept = [0.001 * n for n, count in enumerate(seeds) if count >= 3]
+    hits = 0
+    for _ in range(1000):
+        rows = [
+            random.normal(0.001 * n, spread, count).tolist()
+            for n, (count, spread) in enumerate(zip(seeds, spreads, strict=True))
+        ]
+        found = several.pooled(rows)
+        hits += found.low <= np.mean(kept) <= found.high
+    # Satterthwaite's degrees of freedom are an approximation; 61 to 90 % without them.
+    assert hits / 1000 >= 0.93 - 2 * math.sqrt(0.95 * 0.05 / 1000)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.002, -0.02])
+def test_the_smallest_margin_is_where_equivalence_begins(shift):
+    rows = [[value + shift for value in VALUES], [value / 2 for value in VALUES]]
+    least = equivalence.smallest_margin(rows)
+    for share, holds in (0.998, False), (1.0, True):
+        found = [equivalence.p_equivalent(values, share * least) for values in rows]
+        assert (max(several.holm(found)) <= 0.05) is holds
+    assert equivalence.smallest_margin([]) is None
+    assert equivalence.smallest_margin([VALUES, [0.1]]) is None
+    assert equivalence.smallest_margin([[0.0] * 4]) is None
+    assert 0 < equivalence.smallest_margin([[0.0] * 5]) < 1e-8
 
 
 @pytest.mark.parametrize(
@@ -303,8 +353,34 @@ def test_mcnemar_of_one_seed_is_the_binomial_test():
 def test_an_example_counts_once_over_all_seeds():
     first, second = np.array([True, True, False]), np.array([False, True, True])
     seeds = [(first, second)] * 4 + [(second, second)]
-    assert counts.mcnemar(seeds)[:2] == (1, 1)
+    assert counts.mcnemar(seeds) == (4, 4, 1)  # one example each: no sign is odd
     assert counts.mcnemar([(first, second), (second, first)])[:2] == (0, 0)
+
+
+def test_an_example_weighs_by_its_seeds():
+    # One example that the first arm alone gets right in all of 3 seeds, two that the
+    # second one gets right in one seed more: 3 - 1 - 1 of all 8 ways of the signs.
+    first = np.array([[1, 0, 0], [1, 1, 1], [1, 0, 1]], bool)
+    second = np.array([[0, 1, 1], [0, 1, 1], [0, 0, 1]], bool)
+    found = counts.mcnemar(list(zip(first, second, strict=True)))
+    assert found[:2] == (3, 2)
+    sums = [3 * a + b + c for a in (1, -1) for b in (1, -1) for c in (1, -1)]
+    assert found.p_value == pytest.approx(2 * np.mean(np.array(sums) >= 1))
+
+
+def test_many_examples_are_judged_by_the_sum_of_their_leads():
+    random = np.random.default_rng(7)
+    chance = random.beta(4, 1, 8000)
+    nets = random.random((5, 2, 8000)) < chance[None, None]
+    nets[:, 0] |= random.random((5, 8000)) < 0.05
+    lead = nets[:, 0].sum(0) - nets[:, 1].sum(0)
+    wanted = 2 * stats.norm.sf(abs(lead.sum()) / np.sqrt((lead**2).sum()))
+    found = counts.mcnemar([tuple(pair) for pair in nets])
+    assert 1e-6 < wanted < 0.05
+    assert found.p_value == pytest.approx(wanted, rel=0.05)
+    assert counts.mcnemar([(b, a) for a, b in nets]).p_value == pytest.approx(
+        found.p_value
+    )
 
 
 def test_vectors_that_cannot_be_compared_give_nothing():

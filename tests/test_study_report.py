@@ -232,7 +232,8 @@ def test_evidence_of_equivalence():
     assert why.endswith("At least 3 seeds are needed.")
     wide = synthetic.records(plan, spread=0.02)
     assert re.search(
-        r"about \d+ seeds would tell\.$", told("equivalent", wide, plan)[1]
+        r"a guess, about \d+ seeds would tell, were there no difference\.$",
+        told("equivalent", wide, plan)[1],
     )
 
 
@@ -243,7 +244,7 @@ def test_a_verdict_of_some_rows_says_so():
 
     assert said(RECORDS) == "confirmed"
     some = [one for one in RECORDS if one.row != "resnet20"]
-    assert said(some) == "confirmed in 2 of 3 rows"
+    assert said(some) == "confirmed (2 of 3 rows tested)"
     assert said([]) == "not tested"
 
 
@@ -429,7 +430,9 @@ def test_a_long_command_of_latex_is_broken_where_a_shell_allows_it():
 def test_numbers_in_words():
     assert words.points(0.00123) == "+0.12"
     assert words.points(-0.00123) == "−0.12"
-    assert words.points(-0.00001) == words.points(0.0) == "0.00"
+    assert words.points(-0.000001) == words.points(0.0) == "0.00"
+    assert words.points(-0.00004) == "−0.004"
+    assert words.points(0.00003) == "+0.003"
     assert words.difference(Difference(1, 0.01)) == "+1.00"
     assert words.difference(Difference(0)) == words.points(None) == "-"
     assert words.p_value(0.0004) == "< 0.001"
@@ -535,7 +538,36 @@ def test_captions_speak_of_the_columns_that_are_there():
     table = tables.of_contrasts(cells.grid(PLAN, some_failed()), found)
     assert {"p failures", "only one right"} < set(table.header)
     assert table.caption.startswith(said.format(" but that of failures") + "Holm's")
-    assert table.caption.endswith("16-plain : 32 gets right with more seeds.")
+    assert table.caption.endswith("of the same example, summed over the examples.")
+
+
+def test_the_control_is_not_called_paired():
+    grid = cells.grid(PLAN, RECORDS)
+    *_, control = contents.comparisons(grid)
+    assert control.arm == PLAN.control
+    caption = tables.of_contrasts(grid, control).caption
+    assert "of seeds matched by number" in caption and "paired" not in caption
+    text = markdown.rendered(contents.document(grid, {}))
+    assert "Arms are paired, all but 32, other seeds, by the same initial" in text
+    assert "was fixed in the study before the runs" in text
+    own = dataclasses.replace(PLAN, control="", file="own.py")
+    text = markdown.rendered(contents.document(cells.grid(own, RECORDS), {}))
+    assert "points is what the study's file says; it was to be fixed before" in text
+    assert "Arms are paired by the same initial weights" in text
+
+
+def test_the_smallest_margin_is_told_of_rows_that_could_hold_one():
+    plan = synthetic.study(rows=1, seeds=6)
+    found = synthetic.records(plan, spread=0.003)
+    ours, why = told("equivalent", found, plan)
+    least = re.search(r"margin that would hold of it is (0\.\d+) points", why)
+    margin = float(least[1]) / 100
+    for share, verdict in (0.97, False), (1.03, True):
+        grid = cells.grid(dataclasses.replace(plan, margin=share * margin), found)
+        judged = claims.judge(grid, synthetic.claim("equivalent"))
+        assert (judged.verdict == claims.CONFIRMED) is verdict
+    assert "smallest margin" not in told("equivalent", one_seed())[1]
+    assert "smallest margin" not in told("equivalent", some_failed(), arm="16-plain")[1]
 
 
 def test_the_seeds_that_would_tell_are_more_than_there_are():

@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Sequence
 from keras16.analysis.cells import Grid
 from keras16.analysis.contrasts import Contrast, Contrasts, contrasts
 from keras16.statistics import counts, equivalence, pairs, several
+from keras16.statistics.several import LEAST_PAIRS
 from keras16.study import Claim
 
 CONFIRMED = "confirmed"
@@ -24,7 +25,7 @@ CONTRADICTED = "contradicted"
 TOO_FEW = "too few seeds to say"
 NOT_TESTED = "not tested"
 VERDICTS = (CONFIRMED, NOT_CONFIRMED, CONTRADICTED, TOO_FEW, NOT_TESTED)
-LEAST_PAIRS = 3  # of fewer, a spread is a guess
+LEAD = 1.5  # times a bound of speed: what spread and pairs should be able to tell
 # "No run diverges" is confirmed where a rate above this would have been seen: its
 # upper limit at 95 % is below after 16 runs without a failure.
 HIGHEST_RATE = 0.2
@@ -121,7 +122,9 @@ def superior(found: Contrasts, claim: Claim, grid: Grid) -> list[str]:
     0. Too few seeds where a lead of the whole margin would not have been confirmed.
     """
     below = several.holm([min(1, 2 * pairs.p_below(r.gains, 0)) for r in found.rows])
-    at_best = several.holm([_p_with_a_lead(r, grid.margin) for r in found.rows])
+    at_best = several.holm(
+        [_p_with_a_lead(row.gains, 0.0, grid.margin) for row in found.rows]
+    )
     return [
         _of_accuracy(row, row.p_superior_holm, *p_values)
         for row, *p_values in zip(
@@ -131,14 +134,18 @@ def superior(found: Contrasts, claim: Claim, grid: Grid) -> list[str]:
 
 
 def faster(found: Contrasts, claim: Claim, grid: Grid) -> list[str]:
-    """By row: one-sided t tests of the logarithms of paired ratios, with Holm's."""
+    """By row: one-sided t tests of the logarithms of paired ratios, with Holm's.
+
+    Too few seeds where `LEAD` times the bound would not have been confirmed.
+    """
     limit = math.log(claim.bound or 1.0)
     logs = [_logarithms(row) for row in found.rows]
     above = several.holm([pairs.p_above(values, limit) for values in logs])
     below = several.holm([min(1, 2 * pairs.p_below(values, limit)) for values in logs])
+    at_best = several.holm([_p_with_a_lead(v, limit, math.log(LEAD)) for v in logs])
     return [
-        _of_tests(len(values), one, two)
-        for values, one, two in zip(logs, above, below, strict=True)
+        _of_tests(len(values), *p_values)
+        for values, *p_values in zip(logs, above, below, at_best, strict=True)
     ]
 
 
@@ -177,24 +184,23 @@ def _short(found: Contrasts, claim: Claim, grid: Grid) -> dict[str, float]:
 def _of_accuracy(
     row: Contrast, p_for: float, p_against: float, p_at_best: float, p_diverging: float
 ) -> str:
-    if min(p_against, p_diverging) <= equivalence.LEVEL:
+    if p_diverging <= equivalence.LEVEL:
         return CONTRADICTED
     if row.pairs < LEAST_PAIRS:
         return TOO_FEW
-    if row.failed_alone or not row.differences:
-        return NOT_CONFIRMED
-    if len(row.differences) >= LEAST_PAIRS and p_for <= equivalence.LEVEL:
-        return CONFIRMED
-    few = len(row.differences) < LEAST_PAIRS or p_at_best > equivalence.LEVEL
-    return TOO_FEW if few else NOT_CONFIRMED
+    by_test = _of_tests(len(row.differences), p_for, p_against, p_at_best)
+    is_against = row.failed_alone or not row.differences
+    return NOT_CONFIRMED if is_against and by_test != CONTRADICTED else by_test
 
 
-def _of_tests(count: int, p_for: float, p_against: float) -> str:
+def _of_tests(count: int, p_for: float, p_against: float, p_at_best: float) -> str:
     if count < LEAST_PAIRS:
         return TOO_FEW
     if p_against <= equivalence.LEVEL:
         return CONTRADICTED
-    return CONFIRMED if p_for <= equivalence.LEVEL else NOT_CONFIRMED
+    if p_for <= equivalence.LEVEL:
+        return CONFIRMED
+    return TOO_FEW if p_at_best > equivalence.LEVEL else NOT_CONFIRMED
 
 
 def _of_size(share: float | None, claim: Claim) -> str:
@@ -248,9 +254,10 @@ def _diverging(found: Contrasts) -> list[float]:
     )
 
 
-def _p_with_a_lead(row: Contrast, margin: float) -> float:
-    mean = row.sign * (row.difference.mean or 0.0)
-    return pairs.p_above([value - mean + margin for value in row.gains], 0.0)
+def _p_with_a_lead(values: Sequence[float], limit: float, lead: float) -> float:
+    """What `p_above` would be, had the mean been so much above the limit."""
+    mean = sum(values) / len(values) if values else 0.0
+    return pairs.p_above([value - mean + limit + lead for value in values], limit)
 
 
 def _logarithms(row: Contrast) -> list[float]:

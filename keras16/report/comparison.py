@@ -9,7 +9,7 @@ from keras16.comparison.probe import BASELINE
 from keras16.comparison.verdict import OPEN
 from keras16.criterion import Metric
 from keras16.report import units
-from keras16.statistics.pairs import Difference, has_no_spread
+from keras16.statistics.pairs import Difference
 
 PROBED = (
     "precision",
@@ -105,8 +105,6 @@ def _with_interval(found: Difference, metric: Metric) -> str:
     """The mean and its interval, of a share within 0 and 100 %."""
     if found.mean is None or found.low is None or found.high is None:
         return value(metric, found.mean)
-    if has_no_spread((found.low, found.high)):  # t knows no interval then
-        return value(metric, found.mean)
     half = found.high - found.mean
     if not metric.is_share:
         return f"{found.mean:.4g} ± {half:.2g}"
@@ -122,10 +120,8 @@ def _apart(found: Difference, metric: Metric) -> str:
         return "-"
     scale, form = (100, "+.2f") if metric.is_share else (1, "+.3g")
     mean = f"{scale * found.mean:{form}}"
-    if found.low is None or found.high is None:
-        return mean
-    if has_no_spread((found.low, found.high)):
-        return f"{mean} (-)"
+    if found.low is None or found.high is None:  # of one pair, or of equal ones
+        return mean if found.deviation is None else f"{mean} (-)"
     low, high = found.low, found.high
     if metric.is_share:  # no two differ by more
         low, high = max(low, -1.0), min(high, 1.0)

@@ -21,7 +21,7 @@ class Difference:
         mean: None of no pairs.
         deviation: Standard deviation (n - 1); None of fewer than two pairs.
         low, high: The 95 % interval of the mean by Student's t; None of fewer than
-            two pairs.
+            two pairs, and where all are equal: a spread of 0 is none that t knows.
     """
 
     count: int
@@ -49,6 +49,8 @@ def difference(values: Sequence[float], confidence: float = 0.95) -> Difference:
     mean, deviation = mean_and_deviation(values)
     if mean is None or deviation is None:
         return Difference(len(values), mean)
+    if has_no_spread(values):
+        return Difference(len(values), mean, 0.0)
     half = quantile(0.5 + confidence / 2, len(values)) * deviation
     half /= math.sqrt(len(values))
     return Difference(len(values), mean, deviation, mean - half, mean + half)
@@ -99,8 +101,8 @@ def has_no_spread(values: Sequence[float]) -> bool:
     return max(values) - min(values) <= _NO_SPREAD
 
 
-def quantile(share: float, count: int) -> float:
-    """Of Student's t for the mean of this many values."""
+def quantile(share: float, count: float) -> float:
+    """Of Student's t for the mean of this many values, of several samples a part."""
     from scipy import stats
 
     return float(stats.t.ppf(share, count - 1))

@@ -30,7 +30,7 @@ STUDY = Study(
     seeds=5,
     claims=tuple(
         claim
-        for claim in of(PURE.name, "keras16's float16")
+        for claim in of(PURE.name, "keras16's float16", ", asked of keras16")
         if claim.kind in ("faster", "smaller", "stable")
     ),
 )

@@ -122,10 +122,11 @@ def _control(grid: Grid, found: Contrasts) -> Paragraph:
     units = scale.of(grid)
     apart = units.with_unit(units.interval(found.pooled))
     return Paragraph(
-        f"{found.arm} is {found.against} with other seeds: nothing but the seed "
+        f"{found.arm} is {found.against} with other seeds: nothing but chance "
         f"differs. Of it the same procedure says: {apart}, equivalent in "
-        f"{words.of(same, len(rows))} rows{_examples_apart(rows)}. A difference of "
-        "another arm that is no larger needs no precision to explain it.",
+        f"{words.of(same, len(rows))} rows{_examples_apart(rows)}. It shares neither "
+        "initial weights nor the order of the data, so that it varies more than an arm "
+        "that is paired by seed.",
         label="The control.",
     )
 

@@ -12,16 +12,17 @@ from keras16.analysis.claims import Judgement
 from keras16.analysis.contrasts import Contrast
 from keras16.report.study import scale, words
 from keras16.statistics import counts, equivalence
+from keras16.statistics.several import LEAST_PAIRS
 
 MOST_ROWS = 4  # told one by one
 
 
 def verdict(judged: Judgement, grid: Grid) -> str:
-    """The verdict, and of how many rows it is where that is not all."""
+    """The verdict, and how many rows it rests on where that is not all."""
     planned = len(judged.claim.rows or grid.study.rows)
     silent = judged.verdict in (claims.TOO_FEW, claims.NOT_TESTED)
     whole = len(judged.rows) == planned or silent
-    scope = "" if whole else f" in {words.of(len(judged.rows), planned)} rows"
+    scope = "" if whole else f" ({words.of(len(judged.rows), planned)} rows tested)"
     return f"{judged.verdict}{scope}"
 
 
@@ -82,6 +83,7 @@ def _of_equivalence(judged: Judgement, grid: Grid) -> list[str]:
         f"Equivalent within {margin} in {rows} rows (two one-sided tests, Holm), "
         f"{words.many(judged.found.differences, 'pair')}.",
         _pooled(judged, grid),
+        _smallest_margin(judged, grid),
         _against(judged, grid),
         _failed(judged),
         _more_seeds(judged, grid),
@@ -154,7 +156,7 @@ _EVIDENCE: dict[str, Callable[[Judgement, Grid], list[str]]] = {
 
 
 def failures(cells: Sequence[Cell]) -> str:
-    """Such as "3 of 40 runs failed (3 diverged), 7.5 % (2.6 % to 20 %)"."""
+    """Such as "1 of 40 runs failed (1 diverged), 95 % interval of the rate ..."."""
     runs = sum(len(cell.records) for cell in cells)
     failed = sum(cell.failures for cell in cells)
     diverged = sum(cell.diverged for cell in cells)
@@ -183,19 +185,38 @@ def _pooled(judged: Judgement, grid: Grid) -> str:
     over = f"over {words.many(pooled.count, 'row')}"
     if pooled.low is None:
         apart = units.with_unit(units.apart(pooled.mean))
-        return f"Difference {over}: {apart}, one seed."
+        why = "one seed" if judged.found.differences == pooled.count else "all equal"
+        return f"Difference {over}: {apart}, {why}."
     return f"Difference {over}: {units.with_unit(units.interval(pooled))}."
+
+
+def _smallest_margin(judged: Judgement, grid: Grid) -> str:
+    """What the margin might have been; "" where no margin would do."""
+    rows = judged.found.rows
+    if any(len(row.differences) < LEAST_PAIRS or row.failed_alone for row in rows):
+        return ""
+    least = equivalence.smallest_margin([row.values for row in rows])
+    if least is None:
+        return ""
+    units = scale.of(grid)
+    told = units.with_unit(f"{units.factor * least:.2g}")
+    whose = "it" if len(rows) == 1 else "all of them"
+    return f"The smallest margin that would hold of {whose} is {told}."
 
 
 def _against(judged: Judgement, grid: Grid) -> str:
     rows = judged.rows_of(claims.CONTRADICTED)
-    found = [
-        f"{row.row} ({scale.of(grid).interval(row.difference)})"
-        if row.differences
-        else f"{row.row} (no pair finished)"
-        for row in rows
-    ]
+    found = [f"{row.row} ({_why_against(row, grid)})" for row in rows]
     return f"Against it: {words.listed(found)}." if found else ""
+
+
+def _why_against(row: Contrast, grid: Grid) -> str:
+    if not row.differences:
+        return "no pair finished"
+    apart = scale.of(grid).interval(row.difference)
+    if not row.diverged_alone:
+        return apart
+    return f"{apart}, and {words.of(row.diverged_alone, row.pairs)} diverged"
 
 
 def _short(judged: Judgement, grid: Grid) -> str:
@@ -246,8 +267,8 @@ def _unseen(judged: Judgement) -> str:
 
 def _least(judged: Judgement) -> str:
     rows = judged.rows_of(claims.TOO_FEW)
-    few = any(len(row.differences) < claims.LEAST_PAIRS for row in rows)
-    return f"At least {claims.LEAST_PAIRS} seeds are needed." if few else ""
+    few = any(len(row.differences) < LEAST_PAIRS for row in rows)
+    return f"At least {LEAST_PAIRS} seeds are needed." if few else ""
 
 
 def _more_seeds(judged: Judgement, grid: Grid) -> str:
@@ -264,4 +285,7 @@ def _more_seeds(judged: Judgement, grid: Grid) -> str:
     if not rows or None in wanted:
         return ""
     most = max(each for each in wanted if each is not None)
-    return f"With the spread seen so far, about {most} seeds would tell."
+    return (
+        f"With the spread seen so far, a guess, about {most} seeds would tell, were "
+        "there no difference."
+    )

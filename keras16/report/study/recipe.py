@@ -12,6 +12,11 @@ from keras16.report.study.document import Block, Heading, Paragraph, Table
 from keras16.study import Run
 
 OR = " or "
+PLAIN = (
+    "16-plain is float16 with nothing added, batch normalization included, and Adam's "
+    "and RMSprop's epsilon is 1e-4 where none is given; the nets that the papers "
+    "released keep float32 inside batch normalization."
+)
 Columns = Mapping[str, Mapping[str, recipe.Values]]
 
 
@@ -34,7 +39,12 @@ def blocks(grid: Grid) -> list[Block]:
         "As the runs had it, defaults filled in; fields are called as the options of "
         f"keras16 train. All runs alike: {', '.join(told)}."
     )
-    return [Heading("What was trained"), alike, *tables]
+    plain = [Paragraph(PLAIN)] if _has_plain(grid) else []
+    return [Heading("What was trained"), alike, *plain, *tables]
+
+
+def _has_plain(grid: Grid) -> bool:
+    return any(one.run.precision == "16-plain" for one in grid.records)
 
 
 def _is_name(column: Mapping[str, recipe.Values]) -> bool:

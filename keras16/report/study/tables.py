@@ -14,6 +14,7 @@ from keras16.report.study.document import Table
 from keras16.statistics import counts
 from keras16.study import Published, Row
 
+RIGHT = "only one right"
 HOLM = frozenset({"p equivalent", "p superior", "p McNemar"})  # columns
 
 
@@ -62,7 +63,7 @@ def of_contrasts(grid: Grid, found: Contrasts) -> Table:
         "published",
         "p equivalent",
         "p superior",
-        "only one right",
+        RIGHT,
         "p McNemar",
         "failed",
         "p failures",
@@ -77,14 +78,17 @@ def of_contrasts(grid: Grid, found: Contrasts) -> Table:
     if several:
         lines.append((*total, *[""] * (len(header) - len(total))))
     table = _without_empty(Table("", header, tuple(lines), last=several))
-    caption = f"{found.arm} less {found.against}: {metric}, paired by seed"
+    is_control = found.arm == grid.study.control
+    paired = "of seeds matched by number" if is_control else "paired by seed"
+    caption = f"{found.arm} less {found.against}: {metric}, {paired}"
     if not HOLM.isdisjoint(table.header):
         but = " but that of failures" if "p failures" in table.header else ""
         caption += f"; p values{but} after Holm's correction over the rows"
-    if "only one right" in table.header:
+    if RIGHT in table.header:
         caption += (
-            f". Only one right: test examples that {found.arm} : {found.against} gets "
-            "right with more seeds"
+            f". {RIGHT.capitalize()}: seeds with which a test example is right at "
+            f"{found.arm} alone : at {found.against} alone, less the opposite ones of "
+            "the same example, summed over the examples"
         )
     return dataclasses.replace(table, caption=f"{caption}.")
 

@@ -19,12 +19,20 @@ def accuracy(mean: float | None, deviation: float | None) -> str:
 
 
 def points(share: float | None, digits: int = 2) -> str:
-    """A difference in points, such as "+0.12"; the minus sign is a real one."""
+    """A difference in points, such as "+0.12"; the minus sign is a real one.
+
+    What rounds to 0 has a digit more, if that tells on which side of 0 it lies.
+    """
     if share is None:
         return NOTHING
-    text = f"{100 * share:+.{digits}f}"
-    is_zero = not text.strip("+-0.")
-    return text[1:] if is_zero else text.replace("-", "−")
+    text, finer = (f"{100 * share:+.{n}f}" for n in (digits, digits + 1))
+    if _is_zero(finer):
+        return text[1:]
+    return (finer if _is_zero(text) else text).replace("-", "−")
+
+
+def _is_zero(number: str) -> bool:
+    return not number.strip("+-0.")
 
 
 def difference(found: Difference) -> str:
