@@ -29,6 +29,7 @@ from keras16.report.study import (
     tables,
     words,
 )
+from keras16.statistics import medians
 from keras16.statistics.pairs import Difference
 from keras16.study import Published, Row
 
@@ -441,6 +442,19 @@ def test_numbers_in_words():
     assert words.listed(["a"]) == "a"
     assert words.listed(["a", "b", "c"]) == "a, b and c"
     assert words.many(1, "seed") == "1 seed"
+
+
+def test_a_ratio_says_what_it_rests_on():
+    assert words.ratio(medians.Interval(1.137, 1.137, 1.137)) == "1.14"
+    assert words.ratio(medians.Interval(1.137, 1.0, 1.2)) == "1.14 (1 to 1.2)"
+    crowded = [
+        dataclasses.replace(one, workers=2) if one.arm == "32" else one
+        for one in RECORDS
+    ]
+    lines = {row[:2]: row for row in tables.of_costs(cells.grid(PLAN, crowded)).rows}
+    epoch, ratio = lines["resnet14", "16"][2:4]
+    assert "(shared)" not in epoch and ratio.endswith(" (shared)")
+    assert "(shared)" in lines["resnet14", "32"][2]
 
 
 # Figures

@@ -187,7 +187,7 @@ def _cost(grid: Grid, row: Row, cell: Cell) -> tuple[str, ...]:
         row.name,
         cell.arm,
         f"{units.seconds(epoch)}{mark}" if epoch else "",
-        "" if own or against.ratio is None else words.ratio(against.ratio),
+        "" if own or against.ratio is None else _ratio(against, cell),
         "" if own else _published_ratio(row, cell.arm, grid.study.baseline),
         *(
             _size(cell.middle(name))
@@ -195,6 +195,12 @@ def _cost(grid: Grid, row: Row, cell: Cell) -> tuple[str, ...]:
         ),
         "" if wide is None else f"{wide:,}",
     )
+
+
+def _ratio(against: Contrast, cell: Cell) -> str:
+    """Marked where the baseline alone had no machine to itself."""
+    shared = cell.timed_alone and not against.timed_alone
+    return f"{words.ratio(against.ratio)}{' (shared)' if shared else ''}"
 
 
 def _published_ratio(row: Row, arm: str, baseline: str) -> str:

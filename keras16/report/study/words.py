@@ -43,11 +43,11 @@ def difference(found: Difference) -> str:
 
 
 def ratio(found: Interval | None) -> str:
-    """A median with its interval, such as "0.52 (0.50 to 0.55)"."""
+    """A median with its interval, such as "0.52 (0.50 to 0.55)"; one value alone."""
     if found is None:
         return NOTHING
     middle, low, high = (f"{each:.3g}" for each in found)
-    return f"{middle} ({low} to {high})"
+    return middle if found.low == found.high else f"{middle} ({low} to {high})"
 
 
 def p_value(p: float | None) -> str:
