@@ -539,7 +539,14 @@ def _in_dtype(array: np.ndarray, dtype: str) -> np.ndarray:
 
 
 def _variables(model: keras.Model) -> list[Any]:
-    """Every variable that a training step may change, each once."""
+    """Every variable that a training step may change, each once.
+
+    The last one is the state of Keras' own generator, which a layer draws from that
+    names no seed.
+    """
+    from keras16 import backend
+
     metrics = [v for metric in model.metrics for v in metric.variables]
     found = [*model.variables, *model.optimizer.variables, *metrics]
+    found.append(backend.unseeded_state())
     return list({id(v): v for v in found}.values())

@@ -28,6 +28,26 @@ def build(input_shape, classes):
 """
 
 
+UNSEEDED = """
+import keras
+
+class Noise(keras.layers.Layer):
+    def call(self, inputs, training=False):
+        if not training:
+            return inputs
+        drawn = keras.random.normal(keras.ops.shape(inputs), dtype=inputs.dtype)
+        return inputs + drawn
+
+def build(input_shape, classes):
+    return keras.Sequential([
+        keras.Input(input_shape),
+        keras.layers.Flatten(),
+        Noise(),
+        keras.layers.Dense(classes),
+    ])
+"""
+
+
 @pytest.fixture
 def net(tmp_path: pathlib.Path) -> str:
     """A net that draws random numbers in training."""
@@ -82,6 +102,18 @@ def test_a_resumed_run_has_the_same_weights_to_the_bit(net, tmp_path, fields):
     assert (resumed.status, resumed.test_loss) == ("finished", whole.test_loss)
     assert resumed.epochs[:2] == whole.epochs[:2]  # times and all
     assert resumed.epochs[2].val_loss == whole.epochs[2].val_loss
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() == "jax", reason="JAX refuses to draw without a seed"
+)
+def test_a_layer_that_names_no_seed_draws_on_where_it_stopped(tmp_path):
+    source = tmp_path / "noise.py"
+    source.write_text(UNSEEDED)
+    fields = few(epochs=3, precision="16") | {"model": f"{source}:build"}
+    path = tmp_path / "checkpoint.npz"
+    whole = fit(fields, path, Copier(path))
+    assert bits_of(fit(fields, path.with_suffix(".second"))) == bits_of(whole)
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):

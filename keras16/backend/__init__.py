@@ -35,6 +35,13 @@ def module() -> ModuleType:
     return importlib.import_module(f"keras16.backend.{name}")
 
 
+def unseeded_state() -> Any:
+    """The variable behind `keras.random` where no seed is named; made if need be."""
+    from keras.src.random.seed_generator import global_seed_generator
+
+    return global_seed_generator().state
+
+
 @functools.cache
 def one_pass(rule: Callable[..., Any], *settings: Any) -> Callable[..., Any]:
     """A function of element-wise operations as one loop, made once for each rule.
