@@ -180,7 +180,7 @@ class OfMinutes:
     def ended(self, task: Task, record: Record, seconds: float) -> None:
         """A run is over."""
         self.over += 1
-        self.failed += record.status != "finished"
+        self.failed += self.metric.of(record) is None
 
     def summary(self) -> str:
         """How far it is, in one line."""

@@ -318,6 +318,129 @@ def test_verdicts(differences, expected):
     assert verdict.verdict(differences, 0.005) == expected
 
 
+NAN = float("nan")
+
+
+def of(found, arms, pairs=range(9)):
+    """The runs of some arms and seeds."""
+    return [one for one in found if one.arm in arms and one.pair in pairs]
+
+
+def test_where_32_has_no_run_yet_that_is_told_and_what_the_others_have():
+    told = judged(of(records(pairs=1), ["16"])).verdict
+    assert told == (
+        "Nothing can be told: 32 has no run that is over: give more --minutes. 16 "
+        "finished 1 of 1 runs; mixed has no run that is over."
+    )
+    crashed = of(records(pairs=1, failed={("16", 0)}), ["16"])
+    told = judged(crashed).verdict
+    assert "will not help" not in told and "16 failed in 1 of 1 runs" in told
+
+
+def test_where_32_fails_the_others_are_not_said_to_have_failed():
+    cause = "the loss became NaN at step 3: choose a lower learning rate."
+    every = {("32", pair) for pair in range(3)}
+    found = [
+        dataclasses.replace(one, cause=cause if one.arm == "32" else "")
+        for one in records(pairs=3, failed=every)
+    ]
+    assert judged(found).verdict == (
+        f"Nothing can be told: 32 failed in 3 of 3 runs ({cause[:-1]}). 16 finished 3 "
+        "of 3 runs; mixed finished 3 of 3 runs."
+    )
+    once = judged(records(pairs=3, failed={("32", 2)}, p16=-2.0, pmixed=3.0))
+    told = once.verdict
+    assert once.best.precision == "mixed"
+    assert "32 failed in 1 of 3 runs" in told
+    none = judged(of(records(pairs=2, failed={("32", 1)}), ["16", "32"])).verdict
+    assert none == (
+        "Nothing can be told: 32 failed in 1 of 2 runs. 16 is not settled after 1 pair "
+        "of runs: give more --minutes; mixed has no run that is over."
+    )
+
+
+def test_where_32_can_not_be_tried_that_is_told():
+    problem = {"p32": {"problem": "was ended by signal 9"}}
+    told = judged(of(records(pairs=3), ["16", "mixed"]), problem).verdict
+    assert told == (
+        "Nothing can be told: 32 could not be tried (was ended by signal 9). 16 "
+        "finished 3 of 3 runs; mixed finished 3 of 3 runs."
+    )
+    every = [("16", 0), ("mixed", 0)]
+    failed = judged(of(records(pairs=1, failed=every), ["16", "mixed"]), problem)
+    assert "16 failed in 1 of 1 runs; mixed failed in 1 of 1" in failed.verdict
+    assert judged([], problem).verdict.startswith(
+        "Nothing can be told: 32 could not be tried (was ended by signal 9)."
+    )
+
+
+def numberless(found, arms):
+    return [
+        dataclasses.replace(one, val_accuracy=NAN) if one.arm in arms else one
+        for one in found
+    ]
+
+
+def test_a_finished_run_without_a_number_has_failed():
+    found = judged(numberless(records(), ["16"]))
+    row = found.rows[0]
+    assert (row.failures, row.runs, row.scores) == (6, 6, ())
+    assert row.cause == "its validation accuracy is no number"
+    assert found.best.precision == "mixed"
+    assert (
+        "16 failed in 6 of 6 runs (its validation accuracy is no number)"
+        in found.verdict
+    )
+    told = judged(numberless(records(pairs=3), COSTS)).verdict
+    assert "give more" not in told and "trained to the end" not in told
+    assert "9 failed (at 16, 32, mixed): more --minutes will not help" in told
+    assert told.endswith("its validation accuracy is no number.")
+
+
+def test_runs_without_a_number_are_counted_as_failed_while_they_last():
+    count = command.OfMinutes(Metric(), 1.0)
+    for one in numberless(records(pairs=1), ["16"]):
+        count.ended(None, one, 1.0)
+    assert count.summary().startswith("3 runs, 1 failed, ")
+
+
+def test_a_speed_of_which_no_pair_was_timed_is_told_so():
+    elsewhere = [
+        dataclasses.replace(one, fingerprint={"cpu": one.arm}) for one in records()
+    ]
+    assert "of a speed that is not settled (0 pairs of runs timed), " in (
+        judged(elsewhere).verdict
+    )
+    untimed = timed(records(), {})
+    untimed = [dataclasses.replace(one, median_epoch_seconds=0.0) for one in untimed]
+    busy = {f"p{name}": {"foreign_cores": 1.0} for name in COSTS}
+    assert "(0 pairs of runs timed)" in judged(untimed, busy).verdict
+
+
+def test_of_equally_large_and_fast_ones_the_more_accurate_is_used():
+    same = {name: (1.0, size) for name, (_, size) in COSTS.items()}
+    found = judged(records(seconds=same, p16=-2.0, pmixed=2.0))
+    assert found.best.precision == "mixed"
+    assert found.verdict.startswith("Keep mixed: more accurate than 32 (+1.96 points")
+    # Keras' loss scale is a few bytes, and no reason.
+    scale = {"pmixed": {"optimizer_bytes": 202}}
+    assert judged(
+        records(seconds=same, p16=-2.0, pmixed=2.0), scale
+    ).best.precision == ("mixed")
+    assert judged(records(seconds=same, p16=-2.0), scale).best.precision == "32"
+
+
+def test_32_is_kept_by_its_size_beside_a_more_accurate_one():
+    same = {name: (1.0, size) for name, (_, size) in COSTS.items()}
+    larger = {"pmixed": {"optimizer_bytes": 400}}
+    told = judged(records(seconds=same, p16=-2.0, pmixed=2.0), larger).verdict
+    assert told.startswith(
+        "Keep 32: it is the smallest of those proven as good here, and none of them is "
+        "known to be faster. 16 is 1.99 points less accurate; mixed is more accurate "
+    )
+    assert told.endswith("but larger.")
+
+
 # --- The job, its processes played
 
 

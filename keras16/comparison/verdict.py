@@ -13,6 +13,7 @@ from keras16.results import Record
 from keras16.statistics import equivalence, pairs
 
 SAME_SPEED = 0.05  # ratios nearer to 1 than this are no reason to choose
+SAME_SIZE = 0.01  # likewise: the loss scale of mixed is some bytes of slots
 ACCURATE, LESS, MORE, UNCLEAR = (
     "as accurate",
     "less accurate",
@@ -20,6 +21,12 @@ ACCURATE, LESS, MORE, UNCLEAR = (
     "unclear",
 )
 NONE_AS_GOOD = "no other precision is proven as good here."
+NO_GAIN = "nothing is known to be gained by another precision here."
+SMALLEST = (
+    "it is the smallest of those proven as good here, and none of them is known to be "
+    "faster."
+)
+NO_RUN = "has no run that is over"
 FASTER, SLOWER, SAME, OPEN = "faster", "slower", "as fast", "not settled"
 
 
@@ -47,8 +54,9 @@ class Row:
         timed_alone: Whether the runs behind the times had the machine to themselves.
         weight_bytes, optimizer_bytes, peak_memory_bytes, wide_tensors, tensors: Of the
             probe.
-        failures, runs: How many trainings did not finish, and how many there were.
-        cause: Why the first of these did not, or "".
+        failures, runs: How many trainings did not finish, or not with a number to
+            judge them by, and how many there were.
+        cause: Why the first of these failed, or "".
         problem: Why it could not be tried, or "".
     """
 
@@ -128,29 +136,27 @@ class Comparison:
 
     @property
     def best(self) -> Row | None:
-        """The precision to use; None where nothing was trained to the end.
+        """The precision to use; None where none can be recommended.
 
-        The smallest of those as accurate that no other is known to be faster than.
+        The smallest of those as accurate that no other is known to be faster than; of
+        several as small, one that is more accurate.
         """
         good = [row for row in self.rows if _is_safe(row)]
         kept = [row for row in good if not any(other.beats(row) for other in good)]
-        return min(
-            kept,
-            key=lambda row: (row.state_bytes, row.precision != BASELINE),
-            default=None,
-        )
+        least = min((row.state_bytes for row in kept), default=0)
+        small = [row for row in kept if row.state_bytes <= (1 + SAME_SIZE) * least]
+        return min(small, key=_preference, default=None)
 
     @property
     def verdict(self) -> str:
         """Which precision to use and why, in a sentence or two."""
         best = self.best
         if best is None:
-            return _nothing(self.rows)
+            return _nothing(self.rows, self.metric)
         word = "Keep" if best.precision in (BASELINE, "mixed") else "Use"
         others = [row for row in self.rows if row is not best]
         if best.precision == BASELINE:
-            gain = "known to be gained by another" if any(map(_is_safe, others)) else ""
-            reasons = f"nothing is {gain} precision here." if gain else NONE_AS_GOOD
+            reasons = _why_kept(others)
         else:
             reasons = _praise(best, self.metric, self.margin)
         faults = [_fault(row, best, self.metric) for row in others]
@@ -195,6 +201,7 @@ def _row(
     others, baseline = _scored([r for r in records if r.arm == BASELINE], metric)
     both = [pair for pair in done if pair in others]
     apart = [scores[pair] - baseline[pair] for pair in both]
+    causes = [_cause(one, metric) for one in own if metric.of(one) is None]
     is_baseline = probe.precision == BASELINE
     return Row(
         precision=probe.precision,
@@ -208,9 +215,9 @@ def _row(
         peak_memory_bytes=probe.peak_memory_bytes,
         wide_tensors=probe.wide_tensors,
         tensors=probe.tensors,
-        failures=sum(record.status != "finished" for record in own),
+        failures=len(causes),
         runs=len(own),
-        cause=next((one.cause for one in own if one.status != "finished"), ""),
+        cause=next(iter(causes), ""),
         problem=probe.problem,
     )
 
@@ -243,24 +250,68 @@ def verdict(differences: Sequence[float], margin: float, sign: int = 1) -> str:
     return MORE if more else UNCLEAR
 
 
+def _cause(record: Record, metric: Metric) -> str:
+    """Why a run has no number."""
+    if record.status != "finished":
+        return record.cause
+    return f"its validation {metric.name} is no number"
+
+
 def _is_safe(row: Row) -> bool:
     """Whether it may be recommended: trained, never failed, and no less accurate."""
     trained = bool(row.scores) and not row.failures and not row.problem
     return trained and row.verdict in ("", ACCURATE, MORE)
 
 
-def _nothing(rows: Sequence[Row]) -> str:
-    """What is said where no run was trained to the end."""
-    failed = [row for row in rows if row.failures]
-    if not failed:
+def _preference(row: Row) -> tuple[bool, bool, int]:
+    """The least is used, of rows of about one size."""
+    return row.verdict != MORE, row.precision != BASELINE, row.state_bytes
+
+
+def _nothing(rows: Sequence[Row], metric: Metric) -> str:
+    """What is said where none can be recommended."""
+    baseline = next((row for row in rows if row.precision == BASELINE), None)
+    is_tried = baseline is None or not baseline.problem
+    if is_tried and not any(row.runs for row in rows):
         return "Nothing was trained to the end: give more --minutes or fewer --epochs."
-    count = sum(row.failures for row in failed)
-    names = ", ".join(row.precision for row in failed)
+    is_hopeless = not any(row.scores or not _is_bad(row) for row in rows)
+    if baseline and baseline.failures and is_hopeless:
+        return _only_failures(rows, baseline)
+    others = "; ".join(_state(row, metric) for row in rows if row is not baseline)
+    told = _state(baseline, metric) if baseline else f"{BASELINE} {NO_RUN}"
+    more = "" if baseline and _is_bad(baseline) else ": give more --minutes"
+    return f"Nothing can be told: {told}{more}." + (f" {others}." if others else "")
+
+
+def _is_bad(row: Row) -> bool:
+    return bool(row.failures or row.problem)
+
+
+def _only_failures(rows: Sequence[Row], baseline: Row) -> str:
+    """What is said where no run has a number."""
+    count = sum(row.failures for row in rows)
+    names = ", ".join(row.precision for row in rows if row.failures)
     return (
-        f"No run was trained to the end, and {count} failed (at {names}): more "
-        f"--minutes will not help. The first at {failed[-1].precision}: "
-        f"{failed[-1].cause.rstrip('.')}."
+        f"No run came to a number, and {count} failed (at {names}): more --minutes "
+        f"will not help. The first at {BASELINE}: {baseline.cause.rstrip('.')}."
     )
+
+
+def _state(row: Row, metric: Metric) -> str:
+    """What a precision has come to, in half a sentence."""
+    if _is_bad(row) or row.difference.count:
+        return _unfit(row, metric)
+    if not row.runs:
+        return f"{row.precision} {NO_RUN}"
+    return f"{row.precision} finished {row.runs} of {row.runs} runs"
+
+
+def _why_kept(others: Sequence[Row]) -> str:
+    """Why float32 is kept."""
+    good = [row for row in others if _is_safe(row)]
+    if any(row.verdict == MORE for row in good):
+        return SMALLEST
+    return NO_GAIN if good else NONE_AS_GOOD
 
 
 def _praise(row: Row, metric: Metric, margin: float) -> str:
@@ -289,6 +340,8 @@ def speed(row: Row) -> str:
 
 def _open(row: Row) -> str:
     """Why its speed is not settled."""
+    if not row.timed:
+        return f"{_pairs(0)} timed"
     span = f"{row.ratio_low:.3g} to {row.ratio_high:.3g} times 32's"
     if not row.timed_alone:
         return "the machine was busy" + (f"; {span}" if row.timed > 1 else "")
@@ -307,24 +360,32 @@ def _memory(row: Row) -> str:
 
 def _fault(row: Row, best: Row, metric: Metric) -> str:
     """Why it is not recommended, in half a sentence; "" where 32 was not needed."""
-    if row.problem:
-        return f"{row.precision} could not be tried ({row.problem})"
-    if row.failures:
-        return f"{row.precision} failed in {row.failures} of {row.runs} runs"
+    if told := _unfit(row, metric):
+        return told
     if row.precision == BASELINE:
         return ""
-    if row.verdict == LESS:
-        return f"{row.precision} is {_worse(row, metric)}"
-    if row.verdict == UNCLEAR:
-        known = "" if row.pace == OPEN else f" ({speed(row)})"
-        return (
-            f"{row.precision}{known} is not settled after "
-            f"{_pairs(row.difference.count)}: give more --minutes"
-        )
     if best.beats(row):
         return f"{row.precision} is {row.verdict} but {speed(row)}"
     size = "larger" if row.state_bytes > best.state_bytes else "no smaller"
     return f"{row.precision} is {row.verdict}{_beside(row, best)} but {size}"
+
+
+def _unfit(row: Row, metric: Metric) -> str:
+    """Why it may not be recommended, in half a sentence; "" where it may."""
+    if row.problem:
+        return f"{row.precision} could not be tried ({row.problem})"
+    if row.failures:
+        cause = f" ({row.cause.rstrip('.')})" if row.cause else ""
+        return f"{row.precision} failed in {row.failures} of {row.runs} runs{cause}"
+    if row.verdict == LESS:
+        return f"{row.precision} is {_worse(row, metric)}"
+    if row.verdict != UNCLEAR:
+        return ""
+    known = "" if row.pace == OPEN else f" ({speed(row)})"
+    return (
+        f"{row.precision}{known} is not settled after "
+        f"{_pairs(row.difference.count)}: give more --minutes"
+    )
 
 
 def _beside(row: Row, best: Row) -> str:
