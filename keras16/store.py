@@ -7,7 +7,7 @@ import pathlib
 import socket
 import sqlite3
 import sys
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from keras16.errors import UserError
 
@@ -33,9 +33,8 @@ def store_uri(explicit: str | None = None) -> str:
     """
     uri = explicit or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_STORE
     if uri.startswith(SQLITE):
-        return (
-            f"{SQLITE}{pathlib.Path(uri.removeprefix(SQLITE)).expanduser().absolute()}"
-        )
+        path = pathlib.Path(unquote(uri.removeprefix(SQLITE)))
+        return sqlite_uri(path.expanduser().absolute())
     scheme = urlsplit(uri).scheme.split("+")[0]
     if scheme in (*SERVERS, *DATABASES, "databricks") or uri == "databricks":
         return uri
@@ -50,7 +49,12 @@ def store_uri(explicit: str | None = None) -> str:
 def database_file(uri: str) -> pathlib.Path | None:
     """The file of an SQLite store, None for any other store."""
     path = uri.removeprefix(SQLITE)
-    return pathlib.Path(path) if uri.startswith(SQLITE) else None
+    return pathlib.Path(unquote(path)) if uri.startswith(SQLITE) else None
+
+
+def sqlite_uri(file: pathlib.Path) -> str:
+    """The URI of an SQLite file, in which "%" and "?" would mean something else."""
+    return SQLITE + str(file).replace("%", "%25").replace("?", "%3F")
 
 
 def artifact_folder(uri: str) -> pathlib.Path | None:

@@ -9,6 +9,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
 
+from keras16 import store
 from keras16.analysis import cells
 from keras16.errors import UserError
 from keras16.results import Epoch, Record
@@ -288,6 +289,67 @@ def test_the_means_name_the_cause_of_whichever_seed_failed(uri):
         tracked.means([RECORDS[0], second])
     (means,) = runs(uri, "means")
     assert means.data.tags["cause"] == "NaN"
+
+
+def test_means_of_other_fields_are_no_means_of_these(uri):
+    longer = [
+        dataclasses.replace(one, run=dataclasses.replace(one.run, epochs=8))
+        for one in RECORDS
+    ]
+    with study(STUDY, uri) as tracked:
+        tracked.means(RECORDS)
+    before = {run.info.run_id for run in runs(uri, "means")}
+    with study(STUDY.scaled(epochs=8), uri) as tracked:
+        tracked.means(longer)
+    found = runs(uri, "means")
+    assert [run.data.params["epochs"] for run in found] == ["8", "8"]
+    assert not before & {run.info.run_id for run in found}
+
+
+def test_a_study_that_is_refused_half_way_is_over_in_mlflow(uri):
+    with (
+        pytest.raises(UserError, match="a net of one's own"),
+        study(STUDY, uri) as tracked,
+    ):
+        tracked.sync(RECORDS[:1])
+        raise UserError("a net of one's own")
+    (parent,) = runs(uri, "study")
+    assert parent.info.status == "FINISHED"
+    assert len(runs(uri, "run")) == 1
+
+
+def test_an_experiment_that_was_deleted_is_told_with_what_to_do(uri):
+    with study(STUDY, uri) as tracked:
+        tracked.sync(RECORDS[:1])
+    client = MlflowClient(uri)
+    (number,) = {run.info.experiment_id for run in runs(uri, "run")}
+    client.delete_experiment(number)
+    with study(STUDY, uri, "keras16 compare") as tracked:
+        tracked.sync(RECORDS)
+    said = f"`mlflow experiments restore --experiment-id {number}`"
+    assert said in tracked.problem
+    assert "the same `keras16 compare` again sends" in tracked.problem
+    client.restore_experiment(number)
+    with study(STUDY, uri) as tracked:
+        tracked.sync(RECORDS)
+    assert tracked.problem == "" and len(runs(uri, "run")) == 4
+
+
+@pytest.mark.parametrize("name", ["a%41 b", "what?", "ü #1"])
+def test_a_folder_of_any_name_has_a_store(name, tmp_path, monkeypatch):
+    folder = tmp_path / name
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    uri = store.store_uri()
+    assert store.store_uri(uri) == uri
+    with study(STUDY, uri) as tracked:
+        tracked.sync(RECORDS)
+    assert tracked.problem == ""
+    assert (folder / "mlruns/mlflow.db").is_file()
+    # Beside it MLflow makes an empty folder that is called as the URI has it.
+    assert [file for file in tmp_path.rglob("*.db")] == [folder / "mlruns/mlflow.db"]
+    assert len(records("digits", uri)) == 4
 
 
 def test_the_report_lies_with_the_parent(uri, tmp_path):

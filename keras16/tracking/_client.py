@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import pathlib
@@ -42,8 +43,17 @@ def find_experiment(client: Any, uri: str, name: str) -> str:
         client: `MlflowClient`.
         uri: Of the store; decides where artifacts go.
         name: Of the experiment.
+
+    Raises:
+        OSError: It was deleted, and MLflow still has its name.
     """
     found = client.get_experiment_by_name(name)
+    if found is not None and found.lifecycle_stage == "deleted":
+        raise OSError(
+            errno.ENOENT,
+            f"experiment {name} was deleted there: restore it by `mlflow experiments "
+            f"restore --experiment-id {found.experiment_id}`",
+        )
     if found is not None:
         return found.experiment_id
     folder = store.artifact_folder(uri)
@@ -127,7 +137,7 @@ def create_database(uri: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".new-", dir=file.parent) as folder:
         whole = pathlib.Path(folder) / file.name
-        MlflowClient(f"{store.SQLITE}{whole}").search_experiments(max_results=1)
+        MlflowClient(store.sqlite_uri(whole)).search_experiments(max_results=1)
         with contextlib.suppress(FileExistsError):  # another process was faster
             os.link(whole, file)
 

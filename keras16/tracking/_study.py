@@ -33,10 +33,7 @@ KIND, RECORD, WHOLE = "keras16.kind", "keras16.record", "keras16.whole"
 NOTE = "mlflow.note.content"
 RECORD_FILE = "record.json"  # an artifact: a metric is no float64, and epochs are many
 EVERY_RUN = f"tags.`{KIND}` = 'run'"
-KEPT = (
-    "Everything is kept in mlruns/: the same `keras16 study run` again sends what is "
-    "missing."
-)
+KEPT = "Everything is kept in mlruns/: the same `{}` again sends what is missing."
 SECONDS_BETWEEN_TRIES = 30.0  # of a store that fails: a study must not wait for it
 LOCK_SECONDS = 120.0  # of waiting for another process of the same study
 MOST_CHILDREN = 1000  # that MLflow gives at once
@@ -60,19 +57,24 @@ METRICS = (
 
 
 @contextlib.contextmanager
-def study(study: Study, uri: str) -> Iterator[TrackedStudy]:
+def study(
+    study: Study, uri: str, command: str = "keras16 study run"
+) -> Iterator[TrackedStudy]:
     """Opens the record of a study, and goes on with it where there is one.
 
     Args:
         study: Its name is the experiment's.
         uri: Of the store, as `store_uri` gives it.
+        command: That sends what is missing, given once more.
 
     Yields:
         What is told of the study. A store that fails raises nothing.
     """
-    tracked = TrackedStudy(study, uri)
-    yield tracked
-    tracked.close()
+    tracked = TrackedStudy(study, uri, command)
+    try:
+        yield tracked
+    finally:  # what was refused or stopped is over, too
+        tracked.close()
 
 
 class TrackedStudy:
@@ -84,9 +86,9 @@ class TrackedStudy:
         problem: What is wrong with the store, in one line; "" where all is well.
     """
 
-    def __init__(self, study: Study, uri: str) -> None:
+    def __init__(self, study: Study, uri: str, command: str) -> None:
         """Records nothing yet."""
-        self.uri, self._study = uri, study
+        self.uri, self._study, self._command = uri, study, command
         self.experiment_id = self.parent_id = self.problem = ""
         self._client: Any = None
         self._whole: set[str] = set()  # names of the records that have a child
@@ -155,7 +157,7 @@ class TrackedStudy:
                 action()
         except Exception as error:  # whatever it is, it must not end the study
             told = _client.trouble(self.uri, error, self._missing())
-            self.problem = f"{told} {KEPT}"
+            self.problem = f"{told} {KEPT.format(self._command)}"
             self._failed_at = time.monotonic()
             self._is_open = False  # what it holds of a child is found again
         else:
@@ -268,7 +270,8 @@ class TrackedStudy:
         for cell in cells.grid(self._study, records).cells.values():
             if cell.records:
                 name = f"{cell.row}, {cell.arm}"
-                self._write_cell(known.get(name) or self._new_means(name), cell)
+                run = known.get(name) and self._of_its_fields(known[name], cell)
+                self._write_cell(run or self._new_means(name), cell)
 
     def _known_means(self) -> dict[str, Any]:
         """The run of each name; deletes a second one, whose creation got no answer."""
@@ -277,6 +280,14 @@ class TrackedStudy:
             if known.setdefault(run.data.tags[RECORD], run) is not run:
                 self._delete(run.info.run_id)
         return known
+
+    def _of_its_fields(self, run: Any, cell: cells.Cell) -> Any:
+        """The run, or None: MLflow takes parameters once, and these are of others."""
+        fields = _shared_params(cell).items()
+        if run.data.params in ({}, {name: str(value) for name, value in fields}):
+            return run
+        self._delete(run.info.run_id)
+        return None
 
     def _new_means(self, name: str) -> Any:
         tags = {KIND: "means", RECORD: name}
