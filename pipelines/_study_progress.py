@@ -171,7 +171,7 @@ class Live(Silent):
             self.live.console.print(line, highlight=False, markup=False)
 
     def _table(self) -> Any:
-        from rich import box
+        from rich import box, markup
         from rich.progress_bar import ProgressBar
         from rich.table import Table
 
@@ -180,8 +180,8 @@ class Live(Silent):
             table.add_column(title)
         for task, at in list(self.running.items()):
             table.add_row(
-                task.planned.row,
-                task.planned.arm,
+                markup.escape(task.planned.row),
+                markup.escape(task.planned.arm),
                 str(task.planned.seed),
                 f"{min(at.epoch + 1, at.epochs)}/{at.epochs}",
                 ProgressBar(1.0, at.share, width=30),
