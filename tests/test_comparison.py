@@ -652,6 +652,47 @@ def test_bad_input_is_told_in_one_line():
         keras16.compare(lambda: lock, "mnist5k")
 
 
+def test_arrays_that_can_not_be_used_are_told_in_one_line(tmp_path):
+    import ml_dtypes
+
+    x = np.arange(400, dtype="float32").reshape(100, 4)
+    y = np.arange(100) % 2
+    bfloat16 = x.astype(ml_dtypes.bfloat16)
+    wrong = {
+        "x has 90 examples and y 100 targets: give one": (x[:90], y),
+        "x has 100 examples and y 90 targets: give one": (x, y[:90]),
+        "x_test has 9 examples and y_test 10": ((x, y), (x[:9], y[:10])),
+        "x is of dtype bfloat16, .*x.astype\\('float32'\\)": (bfloat16, y),
+        "y is of dtype object, .*y.astype\\('float32'\\)": (x, y.astype(object)),
+        "y is NoneType: give an array": (x, None),
+        "y is int: give an array": (x, 3),
+        "x holds no example: give at least one": (x[:0], y[:0]),
+        "y can't be read as one array: give all its rows": (x, [[1], [1, 2]] * 50),
+        "data must be": (x, y, x),
+    }
+    for words, data in wrong.items():
+        with pytest.raises(UserError, match=words) as told:
+            files.named("cnn", data, tmp_path)
+        assert len(str(told.value).splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("minutes", [float("nan"), float("inf"), 0, -1.0, "10", None])
+def test_minutes_are_a_number_above_0(minutes):
+    with pytest.raises(UserError, match=rf"minutes is {minutes!r}: give a number ab"):
+        keras16.compare("cnn", "mnist5k", minutes=minutes)
+
+
+@pytest.mark.parametrize("epochs", [0, -1, 1.5, "2", True])
+def test_epochs_are_whole_and_at_least_1(epochs):
+    with pytest.raises(UserError, match=rf"epochs is {epochs!r}: give a whole number"):
+        keras16.compare("cnn", "mnist5k", epochs=epochs)
+
+
+def test_epochs_may_be_a_number_of_numpy(played):
+    assert played(minutes=1.0, epochs=np.int64(3))[0].epochs == 3
+
+
 # --- For real
 
 
@@ -668,6 +709,55 @@ def test_a_function_and_arrays_are_files_for_other_processes(tmp_path):
     assert files.named(lambda: 7, (x, y), tmp_path)[1] == dataset
     one_hot = files.named("cnn", (x, np.eye(2)[y]), tmp_path)[1]
     assert data.load(one_hot).y_test.shape == (10,)
+
+
+def test_a_file_for_other_processes_is_whole_and_written_once(tmp_path):
+    x = np.arange(400, dtype="float32").reshape(100, 4)
+    y = np.arange(100) % 2
+
+    def build():
+        return 7
+
+    made = files.named(build, (x, y), tmp_path)
+    kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert sorted(path.suffix for path in kept) == [".npz", ".pkl", ".py"]
+    before = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in kept}
+    assert files.named(build, (x, y), tmp_path) == made
+    assert before == {
+        path: (path.stat().st_ino, path.stat().st_mtime_ns)
+        for path in tmp_path.rglob("*")
+        if path.is_file()
+    }
+    (torn,) = tmp_path.rglob("*.pkl")
+    torn.write_bytes(torn.read_bytes()[:9])  # as a process of before left it
+    files.named(build, (x, y), tmp_path)
+    from keras16 import user_code
+
+    assert user_code.load_function(made[0])() == 7
+
+
+def test_two_processes_that_write_one_file_leave_it_whole(tmp_path, monkeypatch):
+    file = tmp_path / "data.npz"
+    other = files.os.getpid() + 1
+
+    def slow(part):
+        part.write(b"ours, ")
+        with monkeypatch.context() as patch:  # another one is faster
+            patch.setattr(files.os, "getpid", lambda: other)
+            files.write_whole(file, lambda part: part.write(b"theirs"))
+        assert file.read_bytes() == b"theirs"
+        part.write(b"whole")
+
+    files.write_whole(file, slow)
+    assert file.read_bytes() == b"ours, whole"
+    assert [path.name for path in tmp_path.iterdir()] == ["data.npz"]
+
+    def failing(part):
+        raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space left"):
+        files.write_whole(file, failing)
+    assert [path.name for path in tmp_path.iterdir()] == ["data.npz"]
 
 
 def test_a_function_of_a_module_is_known_by_what_that_imports(tmp_path, monkeypatch):

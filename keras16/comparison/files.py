@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import pathlib
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -109,10 +110,32 @@ def part(value: Any, name: str, file: str, folder: pathlib.Path) -> Any:
         ) from error
     digest = hashlib.sha256(content + _sources(value)).hexdigest()[:12]
     home = folder / f"{file}-{digest}"
-    home.mkdir(parents=True, exist_ok=True)
-    (home / f"{file}.pkl").write_bytes(content)
-    (home / f"{file}.py").write_text(LOADER.format(name=name, digest=digest))
+    _keep(home / f"{file}.pkl", content)
+    _keep(home / f"{file}.py", LOADER.format(name=name, digest=digest).encode())
     return f"{home / f'{file}.py'}:{name}"
+
+
+def write_whole(file: pathlib.Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Writes a file, and its folder; the file of before stands until it is whole.
+
+    Args:
+        file: Of this process and others, which may be reading or writing it.
+        write: Given the open file.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f"{file.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as opened:
+            write(opened)
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _keep(file: pathlib.Path, content: bytes) -> None:
+    """Writes what is not there yet."""
+    if not file.exists() or file.read_bytes() != content:
+        write_whole(file, lambda part: part.write(content))
 
 
 def _sources(value: Any) -> bytes:
@@ -169,17 +192,18 @@ def _dataset(data: Any, folder: pathlib.Path) -> str:
     arrays = {"x_train": x, "y_train": y, "x_test": x_test, "y_test": y_test}
     for array in arrays.values():
         sha.update(f"{array.dtype.str}{array.shape}".encode())
-        sha.update(np.ascontiguousarray(array).data)
+        # Of bytes: NumPy has no buffers of dates.
+        sha.update(np.ascontiguousarray(array).view(np.uint8).data)
     path = folder / f"data-{sha.hexdigest()[:12]}.npz"
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part.npz")
-        np.savez(part, **arrays)  # type: ignore[arg-type]
-        part.replace(path)
+        write_whole(path, lambda part: np.savez(part, **arrays))  # type: ignore[arg-type]
     return str(path)
 
 
-def _parts(data: Any) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+Pair = tuple[np.ndarray, np.ndarray]
+
+
+def _parts(data: Any) -> tuple[Pair, Pair]:
     """(training part, test part), the latter split off where there is none."""
     from keras16.data import split, strata
 
@@ -187,12 +211,52 @@ def _parts(data: Any) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
         first, second = data
         if isinstance(first, tuple | list) and isinstance(second, tuple | list):
             (x, y), (x_test, y_test) = first, second
-            pairs = (x, y), (x_test, y_test)
-            return tuple((np.asarray(a), np.asarray(b)) for a, b in pairs)
-        x, y = np.asarray(first), np.asarray(second)
+            return _pair(x, y, "_train"), _pair(x_test, y_test, "_test")
+    except UserError:  # a ValueError, too
+        raise
     except (TypeError, ValueError) as error:
         raise UserError(
             "data must be (x, y), ((x, y), (x_test, y_test)) or the name of a data set."
         ) from error
+    x, y = _pair(first, second)
     kept, taken = split(strata(y), TESTED, 0)
     return (x[kept], y[kept]), (x[taken], y[taken])
+
+
+def _pair(x: Any, y: Any, part: str = "") -> Pair:
+    """Examples and their targets as arrays.
+
+    Raises:
+        UserError: They are none, or not as many.
+    """
+    arrays = _array(x, f"x{part}"), _array(y, f"y{part}")
+    if len(arrays[0]) != len(arrays[1]):
+        raise UserError(
+            f"x{part} has {len(arrays[0]):,} examples and y{part} {len(arrays[1]):,} "
+            "targets: give one for each example."
+        )
+    return arrays
+
+
+def _array(value: Any, name: str) -> np.ndarray:
+    """One that a file can hold.
+
+    Raises:
+        UserError: There is none of numbers or text, or it is empty.
+    """
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"{name} can't be read as one array: give all its rows the same shape."
+        ) from error
+    if array.ndim == 0:
+        raise UserError(f"{name} is {type(value).__name__}: give an array.")
+    if len(array) == 0:
+        raise UserError(f"{name} holds no example: give at least one.")
+    if array.dtype.kind in "OV":  # objects; bfloat16, which NumPy's files don't know
+        raise UserError(
+            f"{name} is of dtype {array.dtype}, which can't be handed to another "
+            f"process: give {name}.astype('float32'), say."
+        )
+    return array

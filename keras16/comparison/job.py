@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import numbers
 import pathlib
 import threading
 import time
@@ -138,8 +140,8 @@ class Job:
         fields: dict[str, Any],
     ) -> None:
         self.began = time.monotonic()
-        self.minutes, self.folder = minutes, folder
-        self.watcher, self.stop, self.epochs = watcher, stop, epochs
+        self.minutes, self.epochs = _above_0(minutes), _whole(epochs)
+        self.watcher, self.stop, self.folder = watcher, stop, folder
         self.precisions = _with_baseline(precisions)
         files.check(build, data, loss, metric)
         self.metric, self.margin = _judged(loss, metric, better, margin)
@@ -317,6 +319,22 @@ def _judged(
     except UserError:
         names.check(loss, metric)  # of what there isn't nobody can tell more
         raise
+
+
+def _above_0(minutes: Any) -> float:
+    is_number = isinstance(minutes, numbers.Real) and math.isfinite(minutes)
+    if not is_number or minutes <= 0:
+        raise UserError(f"minutes is {minutes!r}: give a number above 0.")
+    return float(minutes)
+
+
+def _whole(epochs: Any) -> int | None:
+    if epochs is None:
+        return None
+    is_whole = isinstance(epochs, numbers.Integral) and not isinstance(epochs, bool)
+    if not is_whole or epochs < 1:
+        raise UserError(f"epochs is {epochs!r}: give a whole number of 1 or more.")
+    return int(epochs)
 
 
 def _with_baseline(names: Sequence[str]) -> tuple[str, ...]:
