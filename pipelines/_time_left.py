@@ -7,16 +7,12 @@ import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from keras16.analysis.durations import of_whole
+
 if TYPE_CHECKING:
     from keras16.execution.pool import Event, Task
     from keras16.results import Record
     from keras16.study import Planned
-
-
-# A run takes at most so many times what its epochs take, for validation and test, and
-# so long for imports and data: of 183 in docs/results, on two busy cores with sleeps, 6
-# took longer.
-BESIDE, START_SECONDS = 1.5, 30.0
 
 
 @dataclasses.dataclass
@@ -114,24 +110,6 @@ class TimeLeft:
         known = (self._seconds.get(kind) for kind in _kinds(*key))
         found = next(filter(None, known), None)
         return statistics.median(found) if found else otherwise
-
-
-def of_whole(record: Record, seconds: float) -> float:
-    """What a run like this one takes from its beginning to its end.
-
-    Its epochs tell, whatever else happened to it: one that went on from a checkpoint
-    took less, and one that sat through the machine's sleep more.
-
-    Args:
-        record: Of a run that finished.
-        seconds: That it took.
-    """
-    first = (record.compile_seconds or 0.0) + (record.first_epoch_seconds or 0.0)
-    others = max(len(record.epochs) - 1, 0) * (record.median_epoch_seconds or 0.0)
-    trained = first + others
-    if not trained:
-        return seconds
-    return min(max(seconds, trained), BESIDE * trained + START_SECONDS)
 
 
 def _key(planned: Planned) -> tuple[str, str, str]:

@@ -50,7 +50,7 @@ STOPPING = b"\nkeras16: stopping; what is known so far is told. Again to abort.\
     type=Number(min=0, min_open=True),
     default=10.0,
     show_default=True,
-    help="How long it may take, but for the steps in hand.",
+    help="No run begins after so long; one that has begun goes on to its end.",
 )
 @click.option(
     "--precisions",
@@ -99,7 +99,8 @@ def command(
     Purity, speed and memory come first; then seeds are trained, interleaved over the
     precisions, as long as another one fits into the time. They are judged by
     validation data, which are for choices. Each run has a process of its own and is
-    kept in mlruns/: the same command with more --minutes goes on from there.
+    kept in mlruns/: the same command with more --minutes goes on from there, and
+    trains again what crashed.
 
     Without --loss, data are class ids and the net ends in logits or a softmax. With
     it, net and data go together as in Keras' compile, regression included.
@@ -141,7 +142,7 @@ def command(
             say(_measuring(job))
         comparison = job.result()
         shown.close()
-        with tracking.study(job.study, uri) as tracked:
+        with tracking.study(job.study, uri, "keras16 compare") as tracked:
             tracked.sync(tuple(job.records.values()))
             tracked.means(tuple(job.records.values()))
             tracked.said(comparison.verdict)

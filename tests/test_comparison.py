@@ -17,7 +17,7 @@ from keras16.criterion import Metric
 from keras16.errors import UserError
 from keras16.execution import identity, pool
 from keras16.report import comparison as report
-from keras16.results import Record
+from keras16.results import Epoch, Record
 from keras16.statistics import pairs
 from keras16.study import Run
 from pipelines import compare as command
@@ -449,7 +449,7 @@ def played(monkeypatch, tmp_path):
     """Probes and runs that take no time; the clock moves 30 s for each run."""
     clock = [0.0]
     monkeypatch.setattr(job.time, "monotonic", lambda: clock[0])
-    order, probed = [], []
+    order, probed, fields = [], [], {}
 
     def probe(run):
         cost = COSTS[run.precision][0]
@@ -464,22 +464,22 @@ def played(monkeypatch, tmp_path):
 
     def train(tasks, *, workers, stop):
         for task in tasks:
+            assert task.entry.record() is None
             clock[0] += 30.0
             order.append((task.planned.arm, task.planned.seed))
             yield pool.Event("begun", task)
-            task.entry.write(
-                Record(
-                    study="",
-                    row="",
-                    arm="",
-                    pair=0,
-                    run=task.planned.run,
-                    status="finished",
-                    val_accuracy=0.9,
-                    median_epoch_seconds=1.0,
-                    wall_seconds=22.0,
-                )
+            record = Record(
+                study="",
+                row="",
+                arm="",
+                pair=0,
+                run=task.planned.run,
+                status="finished",
+                val_accuracy=0.9,
+                median_epoch_seconds=1.0,
+                wall_seconds=22.0,
             )
+            task.entry.write(dataclasses.replace(record, **fields))
             yield pool.Event("ended", task)
 
     monkeypatch.setattr(job, "probe", probe)
@@ -491,7 +491,7 @@ def played(monkeypatch, tmp_path):
         folder = tmp_path / "mlruns"
         return job.compare(build, "mnist5k", folder=folder, **options), order
 
-    compare.probed = probed
+    compare.probed, compare.fields = probed, fields
     return compare
 
 
@@ -513,6 +513,14 @@ def test_seeds_are_interleaved_until_the_time_is_up(played):
     ]
     assert [row.runs for row in found.rows] == [2, 2, 2]
     assert found.epochs == 8
+
+
+def test_a_thousand_seeds_are_not_planned_at_once(played, monkeypatch):
+    whole = job.Study.runs
+    monkeypatch.setattr(
+        job.Study, "runs", lambda self: whole(self) if self.seeds == 1 else None
+    )
+    assert len(played(minutes=4.0)[1]) == 6
 
 
 def test_asking_again_goes_on_from_there(played):
@@ -543,6 +551,78 @@ def test_a_seed_that_was_broken_off_counts_and_is_gone_on_with(played, tmp_path)
     assert order == [] and [row.runs for row in found.rows] == [2, 2, 1]
     found, order = played(minutes=0.6)
     assert order == [("mixed", 1)] and [row.runs for row in found.rows] == [2, 2, 2]
+
+
+def test_of_the_first_seed_a_run_begins_as_long_as_time_is_left(played):
+    found, order = played(minutes=0.4)  # a run takes half a minute
+    assert order == [("16", 0)]
+    assert "32 has no run that is over: give more --minutes" in found.verdict
+    assert played(minutes=0.6)[1] == [("32", 0), ("mixed", 0)]
+    assert played(minutes=0.6)[1] == []  # a seed takes longer
+
+
+def rewritten(folder, pattern, **fields):
+    """Other fields for the records of runs that are over."""
+    for file in (folder / "mlruns" / "runs").glob(f"{pattern}/*/record.json"):
+        file.write_text(json.dumps({**json.loads(file.read_text()), **fields}))
+
+
+EPOCHS = [
+    dataclasses.asdict(Epoch(number, 0.1, 0.9, 0.1, 0.9, 20.0, 0.001))
+    for number in range(1, 9)
+]
+LONG = {"first_epoch_seconds": 20.0, "median_epoch_seconds": 20.0, "epochs": EPOCHS}
+
+
+def test_a_run_that_went_on_from_a_checkpoint_is_taken_for_a_whole_one(
+    played, tmp_path
+):
+    played(minutes=4.0)
+    rewritten(tmp_path, "*", **LONG)  # 160 s, 22 of them in its last process
+    assert played(minutes=8.3)[1] == []
+    assert played(minutes=8.5)[1][:3] == [("mixed", 2), ("16", 2), ("32", 2)]
+
+
+def test_so_is_one_of_this_call(played):
+    played.fields |= {**LONG, "epochs": tuple(Epoch(**each) for each in EPOCHS)}
+    assert len(played(minutes=9.4)[1]) == 3  # 7.9 are left then, and 8 are needed
+    assert len(played(minutes=9.6, optimizer="sgd")[1]) == 6
+
+
+KILLED = {
+    "status": "crashed",
+    "cause": f"its process was ended by signal 9: {pool.AGAIN}",
+    "val_accuracy": None,
+}
+
+
+def test_a_run_that_crashed_is_trained_again_when_asked_again(played):
+    played.fields |= KILLED
+    found, order = played(minutes=4.0)
+    assert len(order) == len(set(order)) == 6  # not again in the same call
+    assert [row.failures for row in found.rows] == [2, 2, 2]
+    assert "the same comparison trains it again" in found.verdict
+    assert "study run" not in found.verdict
+    played.fields.clear()
+    found, order = played(minutes=4.0)
+    assert order[:3] == [("16", 0), ("32", 0), ("mixed", 0)]
+    assert [row.failures for row in found.rows] == [0, 0, 0]
+    assert [row.runs for row in found.rows] == [2, 2, 2]
+
+
+def test_a_crash_counts_until_there_is_time_to_train_it_again(played, tmp_path):
+    played(minutes=4.0)
+    rewritten(tmp_path, "*-16-*-s1-*", **KILLED)
+    found, order = played(minutes=0.1)
+    assert order == [] and [row.failures for row in found.rows] == [1, 0, 0]
+    found, order = played(minutes=0.6)
+    assert order == [("16", 1)] and [row.failures for row in found.rows] == [0, 0, 0]
+
+
+def test_a_run_that_diverged_is_not_trained_again(played):
+    played.fields |= {**KILLED, "status": "failed", "cause": "the loss became NaN"}
+    played(minutes=1.2)
+    assert played(minutes=0.4)[1] == []
 
 
 def test_a_probe_is_kept_for_this_code_and_this_machine(played, monkeypatch):
@@ -581,7 +661,7 @@ def test_runs_of_other_code_are_told_and_not_counted(played, tmp_path):
     assert (found.other_code, order) == (0, [])
     assert [row.runs for row in found.rows] == [2, 2, 2]
     (tmp_path / "net.py").write_text("def build(): return 22\n")
-    found, order = played(build, minutes=1.0)
+    found, order = played(build, minutes=1.1)
     assert found.other_code == 6 and len(order) == 3
     assert [row.runs for row in found.rows] == [1, 1, 1]
     told = "6 earlier runs are of other code and not counted.\n"
@@ -870,3 +950,14 @@ def test_the_command_tells_a_table_and_a_sentence(played, tmp_path, monkeypatch)
     assert told["rows"][0]["runs"] > 2 and "Use 16" in again.stdout
     wrong = runner.invoke(cli.cli, ["compare", "--precisions", "16,17"])
     assert wrong.exit_code == 2 and "no precision '17'" in wrong.stderr
+
+
+def test_what_mlflow_lacks_is_sent_by_the_same_command(played, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "store").touch()  # no folder can be made there
+    uri = f"sqlite:///{tmp_path / 'store' / 'mlflow.db'}"
+    line = ["compare", "--minutes", "4", "--tracking-uri", uri]
+    done = CliRunner().invoke(cli.cli, line)
+    assert done.exit_code == 1, done.output
+    assert "the same `keras16 compare` again sends what is missing" in done.stderr
+    assert "study run" not in done.output and "Keep 32" in done.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import numbers
@@ -11,8 +12,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
+import filelock
+
 from keras16 import objective
 from keras16 import precision as precisions_table
+from keras16.analysis.durations import START_SECONDS, of_whole
 from keras16.comparison import files, names
 from keras16.comparison.notes import Notes
 from keras16.comparison.probe import BASELINE, Probe, probe
@@ -20,14 +24,16 @@ from keras16.comparison.verdict import Comparison, compared
 from keras16.criterion import Metric, chosen, margin_of
 from keras16.errors import UserError
 from keras16.execution import pool
-from keras16.execution.ledger import Ledger
+from keras16.execution.ledger import Entry, Ledger
 from keras16.results import Record
 from keras16.study import Arm, Planned, Row, Run, Study
 
 SEEDS_WANTED = 3  # the least that can settle anything
 MOST_EPOCHS = 8
+CRASHED = "crashed"
 MOST_SEEDS = 1000
-START_SECONDS = 8.0  # of a process, its imports and its data
+# A comparison trains again what crashed, and has no option to say so.
+AGAIN = "the same comparison trains it again"
 
 
 class Watcher(Protocol):
@@ -69,7 +75,8 @@ def compare(
     Purity, speed and memory of each precision are measured first; then seeds are
     trained, interleaved over the precisions, as long as another one fits into the
     time. Everything is judged on validation data. Each run has a process of its own;
-    what is over is kept in `folder`, and asking again goes on from there.
+    what is over is kept in `folder`, and asking again goes on from there. A run that
+    diverged is a result; one whose process crashed is then trained again.
 
     Args:
         build: `build(input_shape, classes)` or `build()`, which returns a Keras model
@@ -78,7 +85,9 @@ def compare(
         data: (x, y) with class ids, or with the targets of `loss`;
             ((x, y), (x_test, y_test)); or what `keras16 train --dataset` takes. A
             tenth is held out to judge by, unless `validation` says otherwise.
-        minutes: At most so long, but for the runs in hand.
+        minutes: No run begins after so long; one that has begun is trained to its end.
+            Of the first seed each run begins while there is time left, a later seed
+            only where all its runs seem to fit.
         precisions: To compare; float32 is always among them.
         epochs: Of every run; None chooses at most 8 so that three seeds fit.
         loss: What Keras' `compile` takes: a name, a function, a class or an object,
@@ -246,10 +255,10 @@ class Job:
 
     def _by_seed(self) -> Iterator[list[Planned]]:
         """All runs, those of a seed together, each precision beginning in turn."""
-        runs, arms = self.study.runs(), max(len(self.study.arms), 1)
-        for start in range(0, len(runs), arms):
-            seed, first = list(runs[start : start + arms]), start // arms % arms
-            yield seed[first:] + seed[:first]
+        once = self.study.once()
+        for seed in range(MOST_SEEDS):
+            first = seed % max(len(once), 1)
+            yield [_of_seed(each, seed) for each in (*once[first:], *once[:first])]
 
     def _take_up(self) -> None:
         """The runs that are over, however little time there is."""
@@ -260,12 +269,17 @@ class Job:
             self.notes.counted([self.ledger.entry(planned.run) for planned in over])
 
     def _seeds(self) -> Iterator[list[Planned]]:
-        """What is left of the runs of a seed, as long as there is time for it."""
+        """What is left of the runs of a seed, as long as there is time for it.
+
+        Of the first one run by run: it may take longer than there is time.
+        """
         for number, seed in enumerate(self._by_seed()):
-            left = [planned for planned in seed if not self._over(planned)]
-            if left and (self.stop.is_set() or not self._has_time(left, bool(number))):
-                return
-            yield left
+            left = [planned for planned in seed if not self._is_settled(planned)]
+            parts = [left] if number and left else [[planned] for planned in left]
+            for runs in parts:
+                if self.stop.is_set() or not self._has_time(runs, bool(number)):
+                    return
+                yield runs
 
     def _has_time(self, runs: Sequence[Planned], is_later: bool) -> bool:
         needed = sum(self._seconds_needed(planned.arm) for planned in runs)
@@ -276,16 +290,26 @@ class Job:
         """As much as the last run took; by the probe where there is none."""
         if arm in self.spent:
             return self.spent[arm]
-        spent = [r.wall_seconds for r in self.records.values() if r.arm == arm]
-        if spent:
-            return START_SECONDS + spent[-1]
+        own = (record for record in self.records.values() if record.arm == arm)
+        finished = [record for record in own if record.status == "finished"]
+        if finished:
+            return START_SECONDS + of_whole(finished[-1], finished[-1].wall_seconds)
         known = next(one for one in self._tried if one.precision == arm)
         training = self.run.epochs * known.epoch_seconds
         return START_SECONDS + known.compile_seconds + training
 
+    def _learn(self, record: Record, seconds: float) -> None:
+        """What a run of this call took: one that did not finish, at least that."""
+        if record.status == "finished":
+            self.spent[record.arm] = of_whole(record, seconds)
+        else:
+            self.spent[record.arm] = max(seconds, self._seconds_needed(record.arm))
+
     def _train(self, runs: Sequence[Planned]) -> None:
         """The runs, one after the other."""
         tasks = [pool.Task(each, self.ledger.entry(each.run)) for each in runs]
+        for task in tasks:
+            _forget_crash(task.entry)
         began = time.monotonic()
         for event in pool.train(tasks, workers=1, stop=self.stop):
             is_over = event.kind == "ended" and self._over(event.task.planned)
@@ -293,15 +317,42 @@ class Job:
             if is_over:
                 self.notes.counted([event.task.entry])
                 now = time.monotonic()
-                self.spent[key[0]], began = now - began, now
+                self._learn(self.records[key], now - began)
+                began = now
             self.watcher.happened(event, self.records[key] if is_over else None)
+
+    def _is_settled(self, planned: Planned) -> bool:
+        """Whether a run is over, and not because of a crash.
+
+        Such a one may have been killed from outside, and counts until it is trained
+        again.
+        """
+        key = planned.arm, planned.seed
+        return self._over(planned) and self.records[key].status != CRASHED
 
     def _over(self, planned: Planned) -> bool:
         """Whether a run is over; its record is taken up."""
         record = self.ledger.found(self.study.name, planned, older=False)
         if record is not None:
+            # A study may have trained it, and has other words for what to do.
+            cause = record.cause.replace(pool.AGAIN, AGAIN)
+            record = dataclasses.replace(record, cause=cause)
             self.records[planned.arm, planned.seed] = record
         return record is not None
+
+
+def _of_seed(planned: Planned, seed: int) -> Planned:
+    """The same training with another seed."""
+    run = dataclasses.replace(planned.run, seed=seed)
+    return dataclasses.replace(planned, seed=seed, run=run)
+
+
+def _forget_crash(entry: Entry) -> None:
+    """Deletes the record of a crash: what has one is not trained."""
+    with contextlib.suppress(filelock.Timeout), entry.lock():
+        record = entry.record()
+        if record is not None and record.status == CRASHED:
+            entry.record_file.unlink()
 
 
 def _judged(
