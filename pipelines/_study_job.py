@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from keras16 import results, store
 from keras16.errors import UserError
-from keras16.execution import pool, sizes
-from keras16.execution.ledger import Ledger
+from keras16.execution import json_file, pool, sizes
+from keras16.execution.ledger import Entry, Ledger, named
 from keras16.execution.pool import Task
 from keras16.report import units
 from keras16.results import Record
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ._stopping import StopOnSignal
 
 FOLDER = pathlib.Path("mlruns")
+COUNTS, NAMES = ("seeds", "epochs"), ("models", "arms")  # that scale a study
 
 
 class Job:
@@ -33,6 +34,7 @@ class Job:
         whole: The study as it stands in its file.
         study: Scaled as asked for.
         tracked: The record in MLflow.
+        left_out: What could not be trained or kept as asked, in one line; or "".
         records: Of the runs that are over, once it has trained.
         summary: Of the report, likewise.
     """
@@ -41,6 +43,7 @@ class Job:
         self,
         study: Study,
         scale: dict[str, Any],
+        stop: StopOnSignal,
         *,
         workers: int,
         keep_models: bool,
@@ -53,21 +56,38 @@ class Job:
         self.ledger = Ledger()
         self.store = store.store_uri(tracking_uri)
         self.folder = FOLDER / "studies" / study.name
-        self.tasks = self._tasks(retry_failed)
+        self.stop, self.left_out = stop, ""
+        again: list[Entry] = []
+        self.tasks = self._tasks(again if retry_failed else None)
         self._check_disk()
+        for entry in again:
+            entry.record_file.unlink(missing_ok=True)
         _remember(self.folder, scale)
 
-    def _tasks(self, retry_failed: bool) -> list[Task]:
-        """The runs that are not over yet."""
-        waiting = []
+    def _tasks(self, again: list[Entry] | None) -> list[Task]:
+        """The runs that are not over yet.
+
+        Args:
+            again: Takes those that failed, and are to be trained again; None where
+                they are over.
+        """
+        waiting, unkept = [], 0
         for planned in self.study.runs():
             entry = self.ledger.entry(planned.run)
             record = entry.record()
-            if record is not None and record.status != "finished" and retry_failed:
-                entry.record_file.unlink()
-                record = None
             if record is None:
                 waiting.append(Task(planned, entry))
+            elif record.status != "finished" and again is not None:
+                again.append(entry)
+                waiting.append(Task(planned, entry))
+            else:
+                entry.delete_rest()  # its process was killed before it did
+                unkept += record.status == "finished" and not entry.model.exists()
+        if self.keep_models and unkept:
+            self._say(
+                f"{unkept} of the runs are over, and their models were not kept: "
+                "--keep-models keeps those of runs that are yet to be trained."
+            )
         return waiting
 
     def _check_disk(self) -> None:
@@ -81,11 +101,11 @@ class Job:
                 f"{again} of them are over under another version of keras16, and are "
                 "trained again by this one."
             )
-        counts = sizes.parameters(runs, self.ledger.folder)
+        counts = sizes.parameters(runs, self.ledger.folder, self.stop.event)
         needed = sizes.needed_bytes(
             counts, len(runs), self.workers, keep_models=self.keep_models
         )
-        free = shutil.disk_usage(pathlib.Path.cwd()).free
+        free = shutil.disk_usage(_there(self.ledger.folder)).free
         told = (
             f"up to {units.size_text(needed)} of disk, {units.size_text(free)} are free"
         )
@@ -93,32 +113,45 @@ class Job:
             raise UserError(f"study {self.study.name} needs {told}: make room.")
         self._say(f"It needs {told}.")
 
-    def train(self, stop: StopOnSignal) -> None:
-        """Trains, and records each run as it ends; then writes the report."""
+    def train(self) -> None:
+        """Trains, and records each run as it ends; then writes the report.
+
+        Raises:
+            UserError: No run can go on, or none is over.
+        """
         from keras16 import tracking
 
         with tracking.study(self.study, self.store) as self.tracked:
             over = self._over_so_far()
             self.tracked.sync(over)
             count = _study_progress.OfStudy(self.study, self.tasks, over, self.workers)
-            with _study_progress.display(count, self.quiet) as shown:
-                for event in pool.train(
-                    self.tasks,
-                    workers=self.workers,
-                    stop=stop.event,
-                    keep_models=self.keep_models,
-                ):
-                    record = self._over(event)
-                    shown.happened(event, record)
-                    if record is not None:
-                        self.tracked.ended(record)
+            try:
+                with _study_progress.display(count, self.quiet) as shown:
+                    self._train(shown)
+            except pool.LeftOut as error:
+                if not self._over_so_far():
+                    raise
+                self.left_out = str(error)
             self._report()
+
+    def _train(self, shown: _study_progress.Silent) -> None:
+        for event in pool.train(
+            self.tasks,
+            workers=self.workers,
+            stop=self.stop.event,
+            keep_models=self.keep_models,
+        ):
+            record = self._over(event)
+            shown.happened(event, record)
+            if record is not None:
+                self.tracked.ended(record)
 
     def _over(self, event: pool.Event) -> Record | None:
         """The record of a run that has just ended."""
         if event.kind != "ended":
             return None
-        return self.ledger.found(self.study.name, event.task.planned, older=False)
+        record = event.task.entry.record()
+        return record and named(record, self.study.name, event.task.planned)
 
     def _report(self) -> None:
         from keras16.report import study as report
@@ -148,13 +181,13 @@ class Job:
         counts = self.ledger.counts(self.study.runs())
         return json.dumps({**self.summary, "counts": counts})
 
-    def exit_code(self, stop: StopOnSignal) -> int:
+    def exit_code(self) -> int:
         """See the command's help."""
-        if stop.event.is_set():
-            return stop.exit_code
-        if self.tracked.problem:
-            say(self.tracked.problem)
-        return 1 if self.tracked.problem else 0
+        if self.stop.event.is_set():
+            return self.stop.exit_code
+        for problem in filter(None, (self.tracked.problem, self.left_out)):
+            say(problem)
+        return 2 if self.left_out else int(bool(self.tracked.problem))
 
     def _say(self, line: str) -> None:
         if not self.quiet:
@@ -176,14 +209,45 @@ def from_ledger(study: Study, scaled: Study) -> tuple[Record, ...]:
     return Ledger().records(study.name, scaled.runs())
 
 
-def last_scale(study: Study) -> dict[str, Any]:
-    """How a study was scaled when it was last run; empty where it never was."""
+def last_scaled(study: Study) -> Study:
+    """A study as it was last run; whole where it never was.
+
+    Raises:
+        UserError: It has changed since, and lacks a row or an arm of then.
+    """
     try:
-        return json.loads((FOLDER / "studies" / study.name / "scale.json").read_text())
-    except (OSError, ValueError):
-        return {}
+        return study.scaled(**_last_scale(_scale_file(FOLDER / "studies" / study.name)))
+    except UserError as error:
+        raise UserError(
+            f"as it was last run, {str(error).rstrip('.')}: run it again, or give "
+            "--arms or --models."
+        ) from error
+
+
+def _last_scale(file: pathlib.Path) -> dict[str, Any]:
+    """How it was scaled; what is no such thing is as if it were not there."""
+    scale = json_file.read(file)
+    counts = {name: scale.get(name) for name in COUNTS}
+    names = {name: scale.get(name) for name in NAMES}
+    return {
+        **{name: count for name, count in counts.items() if isinstance(count, int)},
+        **{name: each for name, each in names.items() if _is_texts(each)},
+    }
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
 def _remember(folder: pathlib.Path, scale: dict[str, Any]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "scale.json").write_text(json.dumps(scale))
+    json_file.write(_scale_file(folder), scale)
+
+
+def _scale_file(folder: pathlib.Path) -> pathlib.Path:
+    return folder / "scale.json"
+
+
+def _there(folder: pathlib.Path) -> pathlib.Path:
+    """The folder, or the nearest one above it that is there; links are followed."""
+    folder = folder.resolve()
+    return next(each for each in (folder, *folder.parents) if each.exists())

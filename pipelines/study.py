@@ -168,6 +168,8 @@ def run_command(
     Example:
       keras16 study run mnist_dnn --seeds 3 --epochs 2
     """
+    from keras16.execution.child import Stopped
+
     from ._study_job import Job
 
     scale = {
@@ -177,10 +179,13 @@ def run_command(
         "arms": arms or (),
     }
     with results_only(), StopOnSignal(STOPPING) as stop:
-        job = Job(study, scale, **options)
-        job.train(stop)
+        try:
+            job = Job(study, scale, stop, **options)
+        except Stopped:
+            raise SystemExit(stop.exit_code) from None
+        job.train()
     click.echo(job.as_json() if as_json else job.as_text())
-    raise SystemExit(job.exit_code(stop))
+    raise SystemExit(job.exit_code())
 
 
 @command.command(name="status")
@@ -308,8 +313,7 @@ def _refuse_scale(scale: dict[str, Any], source: str) -> None:
 
 def _as_last_run(study: Study, scale: dict[str, Any]) -> Study:
     """The study scaled as the options say, or else as it was last run."""
-    from ._study_job import last_scale
+    from ._study_job import last_scaled
 
     given = {name: value for name, value in scale.items() if value}
-    chosen = given or last_scale(study)
-    return study.scaled(**chosen)
+    return study.scaled(**given) if given else last_scaled(study)

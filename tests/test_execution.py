@@ -254,7 +254,26 @@ if part == "is ended":
 if part == "creeps" and count < 6:
     tell("epoch", epoch=count)
     os.kill(os.getpid(), 9)
-if part == "refuses":
+if part == "goes on" and count < 9:
+    tell("epoch", epoch=1)  # of the checkpoint
+    os.kill(os.getpid(), 9)
+if part == "prints":
+    sys.stdout.buffer.write(b"a word of the net's\\n\\xff\\n[1]\\n3\\n")
+    print('{"no": "event"}', flush=True)
+if part == "writes and dies":
+    write()
+    os.kill(os.getpid(), 9)
+if part == "goes astray":
+    os.chdir("/")
+    (pathlib.Path(order["folder"]) / "there").touch()
+if part == "loses":
+    tell("ended")
+elif part == "keeps no model":
+    write()
+    tell("ended", problem="the trained model can't be saved: no room.")
+elif part == "halts":
+    tell("halted", reason="net.py has changed")
+elif part == "refuses":
     tell("refused", reason="no such thing")
 elif part == "is taken" and count == 1:
     tell("taken")
@@ -361,6 +380,84 @@ def test_a_run_that_can_not_start_ends_the_study_in_one_line(played):
     with pytest.raises(UserError, match="no such thing"):
         list(events)
     assert first.entry.record() is None
+
+
+def test_a_run_that_can_not_start_leaves_the_others_their_turn(played):
+    (first, again, other), events = played("refuses", "refuses", "works")
+    found = []
+    with pytest.raises(
+        pool.LeftOut, match="2 runs are left out: dnn, 32: no such thing"
+    ):
+        for event in events:
+            found.append(event)
+    assert other.entry.record().status == "finished"
+    assert first.entry.record() is again.entry.record() is None
+    assert kinds(found, first) == ["begun", "started", "stopped"]
+    assert kinds(found, again) == []  # another seed would be refused likewise
+
+
+def test_what_halts_one_run_halts_all(played):
+    (first, halted, last), events = played("works", "halts", "works, too")
+    with pytest.raises(UserError, match="net.py has changed"):
+        list(events)
+    assert first.entry.record().status == "finished"
+    assert halted.entry.record() is last.entry.record() is None
+
+
+def test_a_model_that_can_not_be_saved_costs_no_run(played):
+    tasks, events = played("keeps no model", "works")
+    with pytest.raises(pool.LeftOut, match="dnn, 32: the trained model can't be saved"):
+        list(events)
+    assert all(task.entry.record().status == "finished" for task in tasks)
+
+
+def test_epochs_of_a_checkpoint_are_no_progress(played):
+    (dead,), events = played("goes on")
+    assert kinds(list(events), dead).count("begun") == pool.ATTEMPTS
+    assert dead.entry.record().status == "crashed"
+
+
+def test_what_a_net_prints_is_no_message(played):
+    (prints,), events = played("prints")
+    assert kinds(list(events), prints) == ["begun", "started", "ended"]
+
+
+def test_a_process_that_dies_after_its_record_has_ended(played):
+    (done,), events = played("writes and dies")
+    assert kinds(list(events), done) == ["begun", "started", "ended"]
+    assert done.entry.record().status == "finished"
+
+
+def test_a_crash_is_not_recorded_where_another_process_trains_the_run(played):
+    (dead,), events = played("dies")
+    begun, held = 0, dead.entry.lock()
+    for event in events:
+        begun += event.kind == "begun"
+        if begun == pool.ATTEMPTS and not held.is_locked:
+            held.acquire()
+        if begun > pool.ATTEMPTS and held.is_locked:
+            assert dead.entry.record() is None
+            held.release()
+    assert begun == pool.ATTEMPTS + 1
+    assert dead.entry.record().status == "crashed"
+
+
+def test_a_run_s_folder_is_found_wherever_its_code_goes(played, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = planned(schedule="goes astray")
+    task = pool.Task(run, Ledger(pathlib.Path("here")).entry(run.run))
+    list(pool.train([task], workers=1, stop=threading.Event()))
+    assert (task.entry.folder / "there").exists()
+
+
+def test_a_record_that_is_gone_is_told(played):
+    (lost, other), events = played("loses", "works")
+    found = []
+    with pytest.raises(UserError, match=r"record.json is gone: start again"):
+        for event in events:
+            found.append(event)
+    assert kinds(found, lost)[-1] == "stopped"
+    assert other.entry.record().status == "finished"
 
 
 def test_a_run_that_another_process_trains_is_asked_for_again(played):
@@ -478,9 +575,10 @@ def test_the_disk_that_is_needed_is_told_before(tmp_path):
 
 
 def test_the_worker_tells_json_and_keeps_what_libraries_print_apart(tmp_path):
+    run = dataclasses.replace(RUN, dataset="nonesuch")
     order = {
-        "run": dataclasses.asdict(dataclasses.replace(RUN, dataset="nonesuch")),
-        "folder": str(tmp_path / "entry"),
+        "run": dataclasses.asdict(run),
+        "folder": str(Ledger(tmp_path).entry(run).folder),
         "audit": False,
         "keep_model": False,
         "workers": 1,

@@ -93,7 +93,7 @@ def here(monkeypatch):
                 stop.set()
             yield pool.Event("ended", task)
 
-    def ask(module, fields):
+    def ask(module, fields, stop):
         with fresh():
             return sizes.counts(fields)
 

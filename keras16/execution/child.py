@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
 from keras16 import user_code
 from keras16.errors import UserError
-from keras16.execution.environment import for_child
+from keras16.execution.environment import (
+    command,
+    for_child,
+    take_in_working_folder,
+)
+
+PARENT_GONE = 75  # exit status
+SECONDS_BETWEEN_LOOKS = 0.2  # at a wish to stop
 
 # Lines of TensorFlow's, absl's and XLA's own logs: for their times no two are equal.
 LOGGED = re.compile(
@@ -23,52 +33,114 @@ LOGGED = re.compile(
 FATAL = re.compile(r"F\d{4} [\d:.]+ +\d+ |\d{4}-\d\d-\d\d [\d:.]+: F ")
 
 
-def ask(module: str, question: Any) -> dict[str, Any]:
+class Stopped(Exception):
+    """Whoever asked does not want the answer any more."""
+
+
+def ask(
+    module: str, question: Any, stop: threading.Event | None = None
+) -> dict[str, Any]:
     """What `answer` in the main part of a module gives.
 
     Args:
         module: Its name.
         question: As JSON takes it.
+        stop: Once set, the process is ended; None where nobody stops it.
 
     Returns:
         The answer; or {"problem": why there is none, in one line}.
 
     Raises:
         UserError: The module raised it.
+        Stopped: `stop` was set.
     """
-    process = subprocess.Popen(
-        [sys.executable, "-m", module],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=for_child(),
-    )
-    try:
-        out, err = process.communicate(json.dumps(question))
-    except BaseException:  # Ctrl-C: the process must not go on alone
-        process.kill()
-        process.communicate()
-        raise
-    told = last_line(out)
-    if not told:
-        return {"problem": last_words(err) or f"code {process.returncode}"}
-    found = json.loads(told)
+    code, out, err = _told(module, json.dumps(question), stop)
+    found = object_in(last_line(out))
+    if found is None:
+        return {"problem": last_words(err) or f"code {code}"}
     if "refused" in found:
         raise UserError(found["refused"])
     return found
 
 
-def answer(function: Callable[[Any], dict[str, Any]]) -> None:
-    """Answers the question on standard input; what libraries print goes elsewhere."""
-    out, sys.stdout = sys.stdout, sys.stderr
+def _told(
+    module: str, question: str, stop: threading.Event | None
+) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of the process that answers."""
+    inner, outer = os.pipe()
+    asked = os.fdopen(outer, "wb")
     try:
-        told = function(json.load(sys.stdin))
+        process = subprocess.Popen(
+            command(module),
+            stdin=inner,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            env=for_child(),
+            # Ctrl-C goes to every process of a terminal; this one decides.
+            start_new_session=True,
+        )
+    finally:
+        os.close(inner)
+    try:
+        with contextlib.suppress(OSError):  # it is gone: its code tells
+            asked.write(f"{question}\n".encode())
+            asked.flush()
+        return _waited_for(process, stop)
+    finally:  # it must not go on alone
+        process.kill()
+        process.communicate()
+        with contextlib.suppress(OSError):
+            asked.close()
+
+
+def _waited_for(
+    process: subprocess.Popen[str], stop: threading.Event | None
+) -> tuple[int, str, str]:
+    while True:
+        if stop is not None and stop.is_set():
+            raise Stopped
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            out, err = process.communicate(timeout=SECONDS_BETWEEN_LOOKS)
+            return process.returncode, out, err
+
+
+def object_in(line: str) -> dict[str, Any] | None:
+    """The object of a line; None where it is none: any library may print."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def answer(function: Callable[[Any], dict[str, Any]]) -> None:
+    """Answers the question in the first line of standard input.
+
+    What libraries and the programs that they start print goes elsewhere. When
+    standard input ends whoever asked is gone: then this process ends, too.
+    """
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    take_in_working_folder()
+    question = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        told = function(question)
     except UserError as error:
         told = {"refused": str(error)}
     except Exception as error:  # of any kind: the parent decides
         told = {"problem": user_code.reason(error)}
-    print(json.dumps(told), file=out)
+    print(json.dumps(told), file=out, flush=True)
+
+
+def _end_with_parent() -> None:
+    # Not of sys.stdin: its lock would be held where the interpreter ends.
+    while os.read(0, 1):
+        pass
+    os._exit(PARENT_GONE)
 
 
 def last_line(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from keras16 import measure
@@ -41,9 +40,5 @@ class Company:
 
 
 def _read(entry: Entry) -> dict[str, Any]:
-    try:
-        found = json.loads(entry.company.read_text())
-    except (OSError, ValueError):  # of a version that did not keep it
-        return {}
-    numbers = found.items() if isinstance(found, dict) else ()
+    numbers = json_file.read(entry.company).items()  # a version did not keep it
     return {name: n for name, n in numbers if isinstance(n, int | float)}

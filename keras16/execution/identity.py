@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import functools
 import hashlib
 import json
+import os
 import pathlib
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
-from keras16 import hardware, kernels
+from keras16 import catalog, hardware, kernels
 from keras16.study import Run
 
 # No run is trained by these: a change in them leaves every result as it was.
 ASIDE = frozenset(
     {
-        "applications.py",
         "benchmark",
         "cli.py",
         "analysis",
@@ -41,6 +43,10 @@ ASIDE = frozenset(
 # Fields that runs of before did not have: unset, they leave a run its name.
 LATER = ("loss", "metric")
 PACKAGES = ("keras", "tensorflow", "jax", "numpy")
+# Fields that may name files of the user's.
+NAMES_FILES = ("model", "dataset", "loss", "metric")
+NUMBERS: dict[str, type] = {"bool": bool, "int": int, "float": float}
+LONGEST_NAME = 80  # bytes; a file system takes 255, and more is added to it
 # What finds or runs code that no import statement names.
 LOADERS = frozenset({"importlib", "pkgutil", "runpy", "imp", "zipimport"})
 RUNNERS = frozenset({"__import__", "exec", "eval", "__path__"})
@@ -54,8 +60,13 @@ def code() -> str:
     And the compiled kernels, where there are some and they are not switched off.
 
     Returns:
-        12 hexadecimal digits.
+        12 hexadecimal digits, of the first time that this process asks.
     """
+    return code_by_now()
+
+
+def code_by_now() -> str:
+    """The same, read anew: somebody may have installed or edited something."""
     home = pathlib.Path(__file__).parents[1]
     sha = hashlib.sha256(hardware.backend().encode())
     for package in PACKAGES:
@@ -79,17 +90,98 @@ def key(run: Run) -> str:
     Returns:
         A short name of the run and 12 hexadecimal digits.
     """
+    run = _plain(run)
     fields = run.fields()
     for name in LATER:
         if fields[name] is None:
             del fields[name]
     sha = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
-    own = [part for part in (run.loss, run.metric) if part and ".py:" in part]
-    for named in (run.model, run.dataset, *own):
+    for name, path in _told_by(run):
+        stat = path.stat()
+        sha.update(os.fsencode(name) + b"\0" + _content(path, stat.st_mtime_ns))
+    return f"{short_name(run)}-{sha.hexdigest()[:12]}"
+
+
+def short_name(run: Run) -> str:
+    """The name that a key begins with, no longer than a file's name may be."""
+    return run.name.encode()[:LONGEST_NAME].decode(errors="ignore")
+
+
+def newest_file(run: Run) -> str:
+    """Which of the user's files that tell a run was changed last, as far as known.
+
+    Returns:
+        One that is not there any more, where a field names it; else the newest, from
+        the working folder if it lies in there; "" where there is none.
+    """
+    run = _plain(run)
+    for named in _named(run):
+        if not _path(named).exists():
+            return str(_path(named))
+    files = [path for _, path in _told_by(run)]
+    newest = max(files, key=lambda file: file.stat().st_mtime, default=None)
+    if newest is None:
+        return ""
+    inside = newest.is_relative_to(pathlib.Path.cwd())
+    return str(newest.relative_to(pathlib.Path.cwd()) if inside else newest)
+
+
+def _plain(run: Run) -> Run:
+    """The same run with one form of each number and of each path."""
+    plain: dict[str, Any] = {}
+    for field in dataclasses.fields(run):
+        value = getattr(run, field.name)
+        if isinstance(value, int | float):  # None and words are as they are
+            plain[field.name] = _number(value, str(field.type))
+    for name in NAMES_FILES:
+        plain[name] = _normal(getattr(run, name))
+    return dataclasses.replace(run, **plain)
+
+
+def _number(value: float, annotated: str) -> float:
+    """1 as 1.0 where a float is wanted, and the other way round."""
+    wanted = NUMBERS.get(annotated.partition(" ")[0], float)
+    try:
+        number = wanted(value)
+    except (OverflowError, ValueError):  # infinite, or larger than any float
+        return value
+    return number if number == value else value
+
+
+def _normal(named: str | None) -> str | None:
+    """`./nets//wide.py:build` as `nets/wide.py:build`; names as they are."""
+    if not named:
+        return named
+    stem, is_code, function = named.partition(".py:")
+    return os.path.normpath(stem) + is_code + function
+
+
+def _told_by(run: Run) -> Iterator[tuple[str, pathlib.Path]]:
+    """The user's files that tell a run, and the names that they have in it.
+
+    The name of a folder is left out of that: it is among the run's fields. Those of the
+    folders in it are classes.
+    """
+    for named in _named(run):
+        folder = _path(named)
         for path in _files(named):
-            stat = path.stat()
-            sha.update(path.name.encode() + b"\0" + _content(path, stat.st_mtime_ns))
-    return f"{run.name}-{sha.hexdigest()[:12]}"
+            whole = folder.is_dir()
+            yield (path.relative_to(folder).as_posix() if whole else path.name), path
+
+
+def _named(run: Run) -> Iterator[str]:
+    """The fields that name files of the user's, not parts of the catalogue."""
+    if run.model.partition(":")[0].endswith((".py", ".keras")):
+        yield run.model
+    if run.dataset not in catalog.names("datasets"):
+        yield run.dataset
+    yield from (part for part in (run.loss, run.metric) if part and ".py:" in part)
+
+
+def _path(named: str) -> pathlib.Path:
+    """The file or folder that a field names."""
+    stem, is_code, _ = named.partition(".py:")
+    return pathlib.Path(f"{stem}.py" if is_code else named).expanduser()
 
 
 def sources(path: pathlib.Path) -> list[pathlib.Path]:
@@ -199,10 +291,9 @@ def _beside(home: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def _files(named: str) -> list[pathlib.Path]:
-    stem, is_code, _ = named.partition(".py:")
-    if is_code:
-        return sources(pathlib.Path(f"{stem}.py").expanduser())
-    path = pathlib.Path(named).expanduser()
+    path = _path(named)
+    if ".py:" in named:
+        return sources(path)
     if path.is_dir():
         return sorted(file for file in path.rglob("*") if file.is_file())
     return [path] if path.is_file() else []

@@ -17,5 +17,20 @@ def write(file: pathlib.Path, content: Any) -> None:
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps(content))
-    part.replace(file)
+    try:
+        with part.open("w") as written:
+            json.dump(content, written)
+            written.flush()
+            os.fsync(written.fileno())  # else a power cut may leave it empty
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read(file: pathlib.Path) -> dict[str, Any]:
+    """The object that a file holds; empty where there is none that can be read."""
+    try:
+        found = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

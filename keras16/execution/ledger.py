@@ -72,6 +72,10 @@ class Entry:
     def write(self, record: Record) -> None:
         """Writes what the run came to, and deletes what it would go on from."""
         json_file.write(self.record_file, to_dict(record))
+        self.delete_rest()
+
+    def delete_rest(self) -> None:
+        """Deletes what a run that is over would have gone on from."""
         self.checkpoint.unlink(missing_ok=True)
         self.company.unlink(missing_ok=True)
         self.delete_parts()

@@ -7,18 +7,19 @@ import dataclasses
 import json
 import queue
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
+import filelock
+
 from keras16.errors import UserError
 from keras16.execution import child, worker
 from keras16.execution.company import Company
-from keras16.execution.environment import for_child
+from keras16.execution.environment import command, for_child
 from keras16.execution.ledger import Entry
-from keras16.study import Planned
+from keras16.study import Planned, Run
 
 # A process that dies is begun anew as long as it gets on: it may have been killed.
 # One that dies so often within the same epoch would do so for ever.
@@ -26,6 +27,9 @@ ATTEMPTS = 3
 AGAIN = "`study run --retry-failed` trains it again"
 # Signals that come from outside (KILL, TERM, HUP): the log says nothing of them.
 FROM_OUTSIDE = {9: f"is there enough memory? {AGAIN}", 15: AGAIN, 1: AGAIN}
+LAST_WORDS = ("ended", "stopped", "taken", "refused")
+KINDS = ("started", "stepped", "epoch", "halted", *LAST_WORDS)
+MOST_REASONS = 3  # that one line tells
 PATIENCE_SECONDS = 5.0  # before asking again for a run that another process trains
 
 
@@ -48,7 +52,8 @@ class Event:
 
     Attributes:
         kind: "begun" (a process was started), "started" (its model is built),
-            "stepped", "epoch", "ended" (its record is written) or "stopped".
+            "stepped", "epoch", "ended" (its record is written) or "stopped" (it has
+            none: it was stopped, refused, or its record is gone).
         task: The run.
         values: Of "started": steps, parameters; of "stepped": epoch, step; of
             "epoch": the fields of `results.Epoch`.
@@ -59,6 +64,10 @@ class Event:
     values: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
+class LeftOut(UserError):
+    """Runs could not be trained, or not be kept, as asked; all others are over."""
+
+
 class _Process:
     """One worker process, and a thread that reads what it tells."""
 
@@ -66,18 +75,19 @@ class _Process:
         self.task = task
         self.progressed = False
         self.over = ""  # the last word, where there was one
+        self.problem = ""  # that it told of
         self.began = time.time()
         task.entry.folder.mkdir(parents=True, exist_ok=True)
         with task.entry.log.open("ab") as log:
             self._log_start = log.tell()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", worker.__name__],
+                command(worker.__name__),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=for_child(),
-                text=True,
                 encoding="utf-8",
+                errors="replace",
             )
         self._say(json.dumps(order))
         threading.Thread(target=self._read, args=(told,), daemon=True).start()
@@ -119,9 +129,18 @@ class _Process:
 
     def _read(self, told: queue.Queue) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            told.put((self, json.loads(line)))
-        told.put((self, None))
+        try:
+            for line in self._process.stdout:
+                if message := _message(line):
+                    told.put((self, message))
+        finally:  # whatever happens: the pool waits for it
+            told.put((self, None))
+
+
+def _message(line: str) -> dict[str, Any] | None:
+    """What a worker tells; None of a line that anything else in it has printed."""
+    found = child.object_in(line)
+    return found if found and found.get("event") in KINDS else None
 
 
 def train(
@@ -133,8 +152,10 @@ def train(
 ) -> Iterator[Event]:
     """Trains the tasks in their order.
 
-    A run that diverges or crashes is recorded as such, and the others go on. A process
-    that is killed is begun anew from its last checkpoint.
+    A run that diverges or crashes is recorded as such, and the others go on; so they do
+    where one can't be trained as it was asked for, which is told at the end. Its other
+    seeds are left out then. A process that is killed is begun anew from its last
+    checkpoint.
 
     Args:
         tasks: None of them is over.
@@ -146,7 +167,9 @@ def train(
         What happens, as it happens.
 
     Raises:
-        UserError: A run can't be started as it was asked for; the others are stopped.
+        LeftOut: At the end: runs that can't be started as they were asked for, or whose
+            models can't be saved.
+        UserError: No run can go on: the disk is full, say. All are stopped.
     """
     yield from _Pool(tasks, workers, stop, keep_models).events()
 
@@ -165,6 +188,9 @@ class _Pool:
         self.running: set[_Process] = set()
         self.attempts: collections.Counter[Task] = collections.Counter()
         self.not_before: dict[Task, float] = {}
+        self.epochs: collections.Counter[Task] = collections.Counter()
+        self.refused: dict[Run, str] = {}  # by what its seeds have in common
+        self.left_out: collections.Counter[str] = collections.Counter()
         self.asked_to_stop = False
 
     def events(self) -> Iterator[Event]:
@@ -173,6 +199,8 @@ class _Pool:
                 yield from self._begun()
                 self._pass_on_stop()
                 yield from self._next()
+            if self.left_out and not self.stop.is_set():
+                raise LeftOut(self._told())
         finally:
             for process in self.running:
                 process.end()
@@ -183,6 +211,9 @@ class _Pool:
             if len(self.running) >= self.workers or self.stop.is_set():
                 return
             task = self.waiting.popleft()
+            if reason := self.refused.get(_any_seed(task)):
+                self._leave_out(task, reason)
+                continue
             if self.not_before.get(task, 0.0) > time.monotonic():
                 self.waiting.append(task)
                 continue
@@ -192,7 +223,8 @@ class _Pool:
     def _order(self, task: Task) -> dict[str, Any]:
         return {
             "run": task.planned.run.fields(),
-            "folder": str(task.entry.folder),
+            # The user's code may go to another folder.
+            "folder": str(task.entry.folder.absolute()),
             # The seeds of a row and arm trace the same step.
             "audit": task.planned.seed == 0,
             "keep_model": self.keep_models,
@@ -216,42 +248,98 @@ class _Pool:
             process.end()
             return
         kind = message.pop("event")
-        if kind == "refused":
+        if kind == "halted":
             raise UserError(message["reason"])
-        if kind in ("ended", "stopped", "taken"):
+        if kind in LAST_WORDS:
             process.over = kind
+            process.problem = message.get("reason") or message.get("problem") or ""
             return
-        process.progressed |= kind == "epoch"
+        if kind == "epoch":
+            self._count(process, message["epoch"])
         yield Event(kind, process.task, message)
+
+    def _count(self, process: _Process, epoch: int) -> None:
+        """A process that goes on tells the epochs of those before it, too."""
+        if epoch > self.epochs[process.task]:
+            self.epochs[process.task] = epoch
+            process.progressed = True
 
     def _gone(self, process: _Process) -> Iterator[Event]:
         """What becomes of a task whose process is no more."""
+        task, over = process.task, process.over
+        if over == "taken":
+            self._ask_later(task)
+        elif over == "refused":
+            self.refused[_any_seed(task)] = process.problem
+            self._leave_out(task, process.problem)
+            yield Event("stopped", task)
+        elif over == "stopped":
+            yield Event("stopped", task)
+        elif task.entry.record() is not None:  # or it died before it could tell
+            if process.problem:
+                self._leave_out(task, process.problem)
+            yield Event("ended", task)
+        else:
+            yield from self._without_record(process)
+
+    def _without_record(self, process: _Process) -> Iterator[Event]:
         task = process.task
-        if process.over == "taken":
-            self.not_before[task] = time.monotonic() + PATIENCE_SECONDS
-            self.waiting.append(task)
-        elif process.over:
-            yield Event(process.over, task)
+        if process.over == "ended":
+            lost = f"{task.entry.record_file} is gone: start again."
+            self._leave_out(task, lost)
+            yield Event("stopped", task)
         elif self.stop.is_set():
             yield Event("stopped", task)
         elif self._may_try_again(process):
             self.waiting.appendleft(task)
         else:
-            task.entry.write(
-                worker.crashed(
-                    task.planned.run,
-                    process.why(),
-                    workers=Company(task.entry, self.workers).felt()["workers"],
-                    began=process.began,
-                )
-            )
-            yield Event("ended", task)
+            yield from self._crashed(process)
+
+    def _crashed(self, process: _Process) -> Iterator[Event]:
+        """Records it, unless another process trains the run or has recorded it."""
+        task = process.task
+        record = worker.crashed(
+            task.planned.run,
+            process.why(),
+            workers=Company(task.entry, self.workers).felt()["workers"],
+            began=process.began,
+        )
+        try:
+            with task.entry.lock():
+                if task.entry.record() is None:
+                    task.entry.write(record)
+        except filelock.Timeout:
+            self._ask_later(task)
+            return
+        yield Event("ended", task)
+
+    def _ask_later(self, task: Task) -> None:
+        """Another process trains it."""
+        self.not_before[task] = time.monotonic() + PATIENCE_SECONDS
+        self.waiting.append(task)
 
     def _may_try_again(self, process: _Process) -> bool:
         self.attempts[process.task] = (
             1 if process.progressed else self.attempts[process.task] + 1
         )
         return self.attempts[process.task] < ATTEMPTS
+
+    def _leave_out(self, task: Task, reason: str) -> None:
+        named = f"{task.planned.row}, {task.planned.arm}"
+        self.left_out[f"{named}: {reason.rstrip('.')}"] += 1
+
+    def _told(self) -> str:
+        """What was left out, in one line."""
+        reasons = list(self.left_out)
+        more = len(reasons) - MOST_REASONS
+        told = "; ".join(reasons[:MOST_REASONS]) + (f"; {more} more" * (more > 0))
+        count = self.left_out.total()
+        return f"{told}." if count == 1 else f"{count} runs are left out: {told}."
+
+
+def _any_seed(task: Task) -> Run:
+    """The run, the same for all its seeds: what is refused of one is so of each."""
+    return dataclasses.replace(task.planned.run, seed=0)
 
 
 def _close(pipe: IO[str] | None) -> None:

@@ -7,8 +7,8 @@ tells their numbers of parameters: building a net wants a process that trains no
 from __future__ import annotations
 
 import functools
-import json
 import pathlib
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -41,15 +41,19 @@ def needed_bytes(
     return runs * RECORD_BYTES + 2 * workers * most * CHECKPOINT_BYTES + kept
 
 
-def parameters(runs: Sequence[Run], folder: pathlib.Path) -> list[int]:
+def parameters(
+    runs: Sequence[Run], folder: pathlib.Path, stop: threading.Event | None = None
+) -> list[int]:
     """The number of parameters of each net among the runs, each once.
 
     Args:
         runs: Of a study.
         folder: Where the numbers are remembered.
+        stop: Once set, nobody wants to know any more.
 
     Raises:
         UserError: A net can't be built.
+        child.Stopped: `stop` was set.
     """
     distinct = {(run.model, run.dataset, run.loss): run for run in runs}
     plain = [
@@ -62,23 +66,21 @@ def parameters(runs: Sequence[Run], folder: pathlib.Path) -> list[int]:
     unknown = [run for run, key in zip(plain, keys, strict=True) if key not in known]
     if unknown:
         missing = [key for key in keys if key not in known]
-        known |= dict(zip(missing, _counted(unknown), strict=True))
+        known |= dict(zip(missing, _counted(unknown, stop), strict=True))
         json_file.write(file, known)
     return [known[key] for key in keys]
 
 
-def _counted(runs: Sequence[Run]) -> list[int]:
-    told = child.ask(__name__, [run.fields() for run in runs])
+def _counted(runs: Sequence[Run], stop: threading.Event | None) -> list[int]:
+    told = child.ask(__name__, [run.fields() for run in runs], stop)
     if "problem" in told:
         raise UserError(f"a net can't be built: {told['problem']}")
     return told["counts"]
 
 
 def _read(file: pathlib.Path) -> dict[str, int]:
-    try:
-        return json.loads(file.read_text())
-    except (OSError, ValueError):
-        return {}
+    numbers = json_file.read(file).items()
+    return {key: count for key, count in numbers if isinstance(count, int)}
 
 
 def _count(run: Run, load: Callable) -> int:

@@ -5,11 +5,17 @@ entry), `audit`, `keep_model`, `workers`. It tells what happens as JSON lines on
 standard output; all that libraries print goes to standard error, the run's log. When
 standard input ends its parent is gone: then it ends at once, for another may take the
 run over. A line on standard input asks it to stop after the steps in hand.
+
+Its last words are "ended" (the record is written; `problem` tells that the model is
+not), "stopped", "taken" (another process trains the run), "refused" (this run can't be
+trained; `reason`) or "halted" (no run can go on; `reason`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import errno
 import json
 import os
 import pathlib
@@ -24,7 +30,9 @@ import filelock
 from keras16 import hardware, user_code
 from keras16.errors import UserError
 from keras16.execution import identity
+from keras16.execution.child import PARENT_GONE
 from keras16.execution.company import Company
+from keras16.execution.environment import take_in_working_folder
 from keras16.execution.ledger import Entry
 from keras16.results import MEASURED, Epoch, Record, packed
 from keras16.study import Run
@@ -35,7 +43,39 @@ if TYPE_CHECKING:
     from keras16.training import Result
 
 SECONDS_BETWEEN_STEPS = 0.5  # that are told
-PARENT_GONE = 75  # exit status
+# What a disk has against anybody who writes on it.
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+
+
+class Halted(UserError):
+    """No run can go on, whatever it is: the text says why."""
+
+
+class Origin:
+    """What a run is filed under, held against the files and the code as they are."""
+
+    def __init__(self, run: Run, entry: Entry) -> None:
+        """Remembers where the user's files are looked up: his code may go elsewhere."""
+        self._run, self._place = run, tuple(entry.folder.parts[-2:])
+        self._home = os.getcwd()
+
+    def check(self) -> None:
+        """Refuses to file the results of one code under another.
+
+        Raises:
+            Halted: Something has changed since the run was planned.
+        """
+        with contextlib.chdir(self._home):
+            key, code = identity.key(self._run), identity.code_by_now()
+            if (key, code) == self._place:
+                return
+            changed = "keras16"
+            if key != self._place[0]:
+                changed = identity.newest_file(self._run) or self._run.model
+        raise Halted(
+            f"{changed} has changed since the runs began: start again. What was over "
+            "before that is kept."
+        )
 
 
 class Teller:
@@ -43,6 +83,7 @@ class Teller:
 
     Attributes:
         company: Kept whenever an epoch is over that was trained here; None at first.
+        origin: Checked once the model is built, out of the user's files; None at first.
     """
 
     def __init__(self, out: TextIO) -> None:
@@ -50,6 +91,7 @@ class Teller:
         self._told = 0.0
         self._trains = False
         self.company: Company | None = None
+        self.origin: Origin | None = None
 
     def tell(self, event: str, **values: Any) -> None:
         """One line."""
@@ -60,6 +102,8 @@ class Teller:
         """The model is built."""
         from keras16 import measure
 
+        if self.origin is not None:
+            self.origin.check()
         count = measure.parameters(model)
         self.tell("started", steps=steps_per_epoch, parameters=count)
 
@@ -86,6 +130,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    take_in_working_folder()
     teller, order = Teller(out), json.loads(sys.stdin.readline())
     stop = threading.Event()
     threading.Thread(target=_listen, args=(stop,), daemon=True).start()
@@ -95,8 +140,12 @@ def main() -> None:
             _train(Run(**order["run"]), entry, order, teller, stop)
     except filelock.Timeout:
         teller.tell("taken")
+    except Halted as error:
+        teller.tell("halted", reason=str(error))
     except UserError as error:
         teller.tell("refused", reason=str(error))
+    except OSError as error:  # of our own files: what is the user's is told by `_train`
+        teller.tell("halted", reason=_unwritten(entry, error))
 
 
 def _listen(stop: threading.Event) -> None:
@@ -113,8 +162,10 @@ def _train(
     if entry.record() is not None:  # another has finished it meanwhile
         teller.tell("ended")
         return
+    origin = teller.origin = Origin(run, entry)
+    origin.check()
     entry.delete_parts()
-    began = time.time()
+    began, problem = time.time(), ""
     company = teller.company = Company(entry, order["workers"])
     try:
         result = training.fit(
@@ -125,19 +176,55 @@ def _train(
             checkpoint=entry.checkpoint,
         )
     except UserError:
+        origin.check()  # a file that is being edited is no reason to refuse a run
         raise
     except Exception as error:  # of any kind: that it crashes is a result
+        if _is_ours(error, entry):
+            raise
         cause = user_code.reason(error)
         record = crashed(run, cause, workers=company.felt()["workers"], began=began)
     else:
         if result.status == "killed":
             teller.tell("stopped")
             return
-        if order["keep_model"] and result.status == "finished":
-            result.model.save(entry.model)
         record = recorded(result, began=began, **company.felt())
+        if order["keep_model"] and result.status == "finished":
+            problem = _unsaved(result.model, entry)
+    origin.check()
     entry.write(record)
-    teller.tell("ended")
+    teller.tell("ended", problem=problem)
+
+
+def _unsaved(model: keras.Model, entry: Entry) -> str:
+    """Saves a trained model; why it can't be, or "": the run is a result all the same.
+
+    Raises:
+        OSError: The disk is at fault.
+    """
+    try:
+        model.save(entry.model)
+    except Exception as error:  # of any kind: a layer is anyone's code
+        if _is_ours(error, entry):
+            raise
+        entry.model.unlink(missing_ok=True)
+        return f"the trained model can't be saved: {user_code.reason(error)}."
+    return ""
+
+
+def _is_ours(error: Exception, entry: Entry) -> bool:
+    """Whether the disk is at fault, or a file of the entry: no result of the run."""
+    if not isinstance(error, OSError):
+        return False
+    file = error.filename
+    inside = isinstance(file, str) and pathlib.Path(file).is_relative_to(entry.folder)
+    return inside or error.errno in DISK
+
+
+def _unwritten(entry: Entry, error: OSError) -> str:
+    return (
+        f"{entry.folder} can't be written ({error.strerror or user_code.reason(error)})"
+        ": mend that and start again. What was trained so far is kept."
+    )
 
 
 def recorded(
