@@ -430,15 +430,20 @@ def test_of_equally_large_and_fast_ones_the_more_accurate_is_used():
     assert judged(records(seconds=same, p16=-2.0), scale).best.precision == "32"
 
 
-def test_32_is_kept_by_its_size_beside_a_more_accurate_one():
+def test_32_is_kept_by_its_size_or_speed_beside_a_more_accurate_one():
     same = {name: (1.0, size) for name, (_, size) in COSTS.items()}
     larger = {"pmixed": {"optimizer_bytes": 400}}
     told = judged(records(seconds=same, p16=-2.0, pmixed=2.0), larger).verdict
-    assert told.startswith(
-        "Keep 32: it is the smallest of those proven as good here, and none of them is "
-        "known to be faster. 16 is 1.99 points less accurate; mixed is more accurate "
+    assert told == (
+        "Keep 32: what is more accurate here is larger, or slower. 16 is 1.99 points "
+        "less accurate; mixed is more accurate and as fast but larger."
     )
-    assert told.endswith("but larger.")
+    slow = {"16": (3.0, 50), "32": (1.0, 100), "mixed": (2.0, 100)}
+    told = judged(records(seconds=slow, pmixed=2.0)).verdict
+    assert told == (
+        "Keep 32: what is more accurate here is larger, or slower. 16 is as accurate "
+        "but 3 times as slow; mixed is more accurate but 2 times as slow."
+    )
 
 
 # --- The job, its processes played

@@ -24,7 +24,7 @@ def of(
         probes: Of all.
 
     Returns:
-        Fields of `verdict.Row`.
+        Fields of `row.Row`.
     """
     timed = _timed(both)
     ratios = [_clock(other) / _clock(one) for one, other in timed]

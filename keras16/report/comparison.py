@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from keras16.comparison import Comparison, Probe, Row
 from keras16.comparison.probe import BASELINE
-from keras16.comparison.verdict import OPEN
+from keras16.comparison.row import OPEN
 from keras16.criterion import Metric
 from keras16.report import units
 from keras16.statistics.pairs import Difference
