@@ -67,7 +67,9 @@ def test_an_answer_is_what_was_told_and_nothing_that_was_printed(home):
 
 def test_a_process_that_printed_and_was_killed_has_not_answered(home, monkeypatch):
     monkeypatch.setenv("NOISE", "--noise")
-    assert child.ask("asked", 1) == {"problem": "code -9"}
+    assert child.ask("asked", 1) == {
+        "problem": "its process was ended by signal 9: is there enough memory?"
+    }
 
 
 def test_the_user_s_modules_are_found_after_all_others(home):

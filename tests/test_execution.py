@@ -396,6 +396,17 @@ def test_a_run_that_can_not_start_leaves_the_others_their_turn(played):
     assert kinds(found, again) == []  # another seed would be refused likewise
 
 
+def test_many_refusals_are_told_in_one_line():
+    told = pool._Pool([], 1, threading.Event(), False)
+    for number, reason in enumerate(("no net.", "too deep...", "is it?", "a", "b")):
+        one = dataclasses.replace(planned(), row=f"row {number}")
+        told._leave_out(pool.Task(one, Entry(pathlib.Path("x"))), reason)
+    assert told._told() == (
+        "5 runs are left out: row 0, 32: no net. row 1, 32: too deep... "
+        "row 2, 32: is it? 2 more."
+    )
+
+
 def test_what_halts_one_run_halts_all(played):
     (first, halted, last), events = played("works", "halts", "works, too")
     with pytest.raises(UserError, match="net.py has changed"):

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ from keras16.execution.environment import (
     take_in_working_folder,
 )
 
+FULL = "is there enough memory?"  # the usual reason of signal 9
 PARENT_GONE = 75  # exit status
 SECONDS_BETWEEN_LOOKS = 0.2  # at a wish to stop
 
@@ -57,7 +59,7 @@ def ask(
     code, out, err = _told(module, json.dumps(question), stop)
     found = object_in(last_line(out))
     if found is None:
-        return {"problem": last_words(err) or f"code {code}"}
+        return {"problem": _why(code, err)}
     if "refused" in found:
         raise UserError(found["refused"])
     return found
@@ -113,6 +115,23 @@ def object_in(line: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return found if isinstance(found, dict) else None
+
+
+def _why(code: int, log: str) -> str:
+    """Why there is no answer; whoever kills a process leaves no word in its log."""
+    if code == -signal.SIGKILL:
+        return f"{ended(code)}: {FULL}"
+    words = last_words(log)
+    return (
+        words if words and code >= 0 else ": ".join(filter(None, (ended(code), words)))
+    )
+
+
+def ended(code: int) -> str:
+    """How a process ended, by its exit code."""
+    if code < 0:
+        return f"its process was ended by signal {-code}"
+    return f"its process ended with code {code}"
 
 
 def answer(function: Callable[[Any], dict[str, Any]]) -> None:

@@ -26,7 +26,7 @@ from keras16.study import Planned, Run
 ATTEMPTS = 3
 AGAIN = "`study run --retry-failed` trains it again"
 # Signals that come from outside (KILL, TERM, HUP): the log says nothing of them.
-FROM_OUTSIDE = {9: f"is there enough memory? {AGAIN}", 15: AGAIN, 1: AGAIN}
+FROM_OUTSIDE = {9: f"{child.FULL} {AGAIN}", 15: AGAIN, 1: AGAIN}
 LAST_WORDS = ("ended", "stopped", "taken", "refused")
 KINDS = ("started", "stepped", "epoch", "halted", *LAST_WORDS)
 MOST_REASONS = 3  # that one line tells
@@ -106,9 +106,8 @@ class _Process:
     def why(self) -> str:
         """Why it ended, in one line."""
         code = self._process.wait()
-        end = f"ended with code {code}" if code >= 0 else f"was ended by signal {-code}"
         words = FROM_OUTSIDE.get(-code) or self._last_words()
-        return ": ".join(filter(None, (f"its process {end}", words)))
+        return ": ".join(filter(None, (child.ended(code), words)))
 
     def _last_words(self) -> str:
         """Its own: those of processes before it are in the same log."""
@@ -325,16 +324,15 @@ class _Pool:
         return self.attempts[process.task] < ATTEMPTS
 
     def _leave_out(self, task: Task, reason: str) -> None:
-        named = f"{task.planned.row}, {task.planned.arm}"
-        self.left_out[f"{named}: {reason.rstrip('.')}"] += 1
+        end = "" if reason.endswith((".", "?", "!")) else "."
+        self.left_out[f"{task.planned.row}, {task.planned.arm}: {reason}{end}"] += 1
 
     def _told(self) -> str:
         """What was left out, in one line."""
-        reasons = list(self.left_out)
+        reasons, count = list(self.left_out), self.left_out.total()
         more = len(reasons) - MOST_REASONS
-        told = "; ".join(reasons[:MOST_REASONS]) + (f"; {more} more" * (more > 0))
-        count = self.left_out.total()
-        return f"{told}." if count == 1 else f"{count} runs are left out: {told}."
+        told = " ".join(reasons[:MOST_REASONS]) + f" {more} more." * (more > 0)
+        return told if count == 1 else f"{count} runs are left out: {told}"
 
 
 def _any_seed(task: Task) -> Run:
