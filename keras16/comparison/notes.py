@@ -7,6 +7,7 @@ content under the same fields.
 from __future__ import annotations
 
 import dataclasses
+import glob
 import json
 import pathlib
 from collections.abc import Collection
@@ -30,10 +31,10 @@ class Notes:
             run: What its runs have in common.
         """
         self._file = folder / f"{identity.key(run)}.json"
-        self._others = f"{run.name}-*.json"
+        self._others = f"{glob.escape(identity.short_name(run))}-*.json"
         # As JSON gives them back.
         self._fields = json.loads(json.dumps(run.fields()))
-        self._kept = _read(self._file)
+        self._kept = json_file.read(self._file)
 
     @property
     def epochs(self) -> int | None:
@@ -76,7 +77,7 @@ class Notes:
         """
         places: set[str] = set()
         for file in self._file.parent.glob(self._others):
-            kept = _read(file)
+            kept = json_file.read(file)
             if kept.get("fields") == self._fields:
                 places |= {
                     place
@@ -98,11 +99,3 @@ def _by() -> list[str]:
 
 def _place(entry: Entry) -> str:
     return f"{entry.folder.parent.name}/{entry.folder.name}"
-
-
-def _read(file: pathlib.Path) -> dict[str, Any]:
-    try:
-        found = json.loads(file.read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
