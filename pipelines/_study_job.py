@@ -53,15 +53,19 @@ class Job:
     ) -> None:
         self.whole, self.study = study, study.scaled(**scale)
         self.workers, self.keep_models, self.quiet = workers, keep_models, quiet
+        self.written: list[pathlib.Path] = []
         self.ledger = Ledger()
         self.store = store.store_uri(tracking_uri)
         self.folder = FOLDER / "studies" / study.name
-        self.stop, self.left_out = stop, ""
+        self.stop, self.left_out, self.left_out_code = stop, "", 0
         again: list[Entry] = []
+        # Where they are filed is told once: the user's files may change meanwhile.
+        runs = self.study.runs()
+        self.planned = [(each, self.ledger.entry(each.run)) for each in runs]
         self.tasks = self._tasks(again if retry_failed else None)
         self._check_disk()
         for entry in again:
-            entry.record_file.unlink(missing_ok=True)
+            entry.forget("failed", "crashed")
         _remember(self.folder, scale)
 
     def _tasks(self, again: list[Entry] | None) -> list[Task]:
@@ -72,8 +76,7 @@ class Job:
                 they are over.
         """
         waiting, unkept = [], 0
-        for planned in self.study.runs():
-            entry = self.ledger.entry(planned.run)
+        for planned, entry in self.planned:
             record = entry.record()
             if record is None:
                 waiting.append(Task(planned, entry))
@@ -131,7 +134,7 @@ class Job:
             except pool.LeftOut as error:
                 if not self._over_so_far():
                     raise
-                self.left_out = str(error)
+                self.left_out, self.left_out_code = str(error), error.exit_code
             self._report()
 
     def _train(self, shown: _study_progress.Silent) -> None:
@@ -158,6 +161,8 @@ class Job:
 
         self.records = self._over_so_far()
         self.summary = report.summary(self.whole, self.records)
+        if not self.records:  # a report of nothing would overwrite another
+            return
         self.written = written(self.whole, self.records, self.folder)
         self.tracked.sync(self.records)
         self.tracked.means(self.records)
@@ -165,16 +170,17 @@ class Job:
         self.tracked.report([self.summary["verdict"], *claims], self.folder)
 
     def _over_so_far(self) -> tuple[Record, ...]:
-        """What is over, under the code as it is."""
-        return self.ledger.records(self.study.name, self.study.runs(), older=False)
+        """What is over, under the code as it was when the study began."""
+        found = ((planned, entry.record()) for planned, entry in self.planned)
+        return tuple(named(one, self.study.name, of) for of, one in found if one)
 
     def as_text(self) -> str:
         """The verdicts, and where to read more."""
         from keras16.report import study as report
 
         lines = report.lines(self.whole, self.records)
-        page = next(path for path in self.written if path.suffix == ".html")
-        return "\n".join((*lines, f"Report: {page}", self.tracked.where))
+        pages = [f"Report: {p}" for p in self.written if p.suffix == ".html"]
+        return "\n".join((*lines, *pages, self.tracked.where))
 
     def as_json(self) -> str:
         """The report's numbers, and how many runs are over."""
@@ -187,7 +193,7 @@ class Job:
             return self.stop.exit_code
         for problem in filter(None, (self.tracked.problem, self.left_out)):
             say(problem)
-        return 2 if self.left_out else int(bool(self.tracked.problem))
+        return max(self.left_out_code, int(bool(self.tracked.problem)))
 
     def _say(self, line: str) -> None:
         if not self.quiet:

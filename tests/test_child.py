@@ -31,6 +31,16 @@ def given(question):
         os.write(1, b"\\xff\\n")
         os.write(2, b"\\xff\\n")
         os._exit(3)
+    if question == "asks":
+        try:
+            return {"found": input()}
+        except EOFError:
+            return {"found": "nobody there"}
+    if question == "leaves":
+        import subprocess, threading
+        left = subprocess.Popen(["sleep", "40"])
+        threading.Thread(target=time.sleep, args=(40,)).start()
+        return {"found": left.pid}
     if question == "refuses":
         from keras16.errors import UserError
         raise UserError("no such thing")
@@ -63,6 +73,17 @@ def test_an_answer_is_what_was_told_and_nothing_that_was_printed(home):
     assert child.ask("asked", "bytes") == {"problem": "\ufffd"}
     with pytest.raises(UserError, match="no such thing"):
         child.ask("asked", "refuses")
+
+
+def test_a_net_that_asks_for_input_gets_none(home):
+    assert child.ask("asked", "asks") == {"found": "nobody there"}
+
+
+def test_what_a_net_leaves_running_keeps_nobody_waiting(home):
+    began = time.monotonic()
+    left = psutil.Process(child.ask("asked", "leaves")["found"])
+    assert time.monotonic() - began < 20
+    left.kill()
 
 
 def test_a_process_that_printed_and_was_killed_has_not_answered(home, monkeypatch):

@@ -15,7 +15,7 @@ from keras16.comparison import files, job, notes, verdict
 from keras16.comparison.probe import Probe
 from keras16.criterion import Metric
 from keras16.errors import UserError
-from keras16.execution import identity, pool
+from keras16.execution import child, identity, pool
 from keras16.report import comparison as report
 from keras16.results import Epoch, Record
 from keras16.statistics import pairs
@@ -275,7 +275,7 @@ def test_what_could_not_be_tried_is_told():
 def test_a_precision_that_can_not_be_had_leaves_the_others(played, monkeypatch, capsys):
     costs = job.probe
 
-    def refusing(run):
+    def refusing(run, _):
         if run.precision == "16":
             raise UserError("layer 'flip' can't be made pure 16-bit.")
         return costs(run)
@@ -293,7 +293,7 @@ def test_a_precision_that_can_not_be_had_leaves_the_others(played, monkeypatch, 
 
 
 def test_what_float32_can_not_do_either_is_an_error(played, monkeypatch):
-    def broken(run):
+    def broken(run, _):
         raise UserError("no such net.")
 
     monkeypatch.setattr(job, "probe", broken)
@@ -456,7 +456,7 @@ def played(monkeypatch, tmp_path):
     monkeypatch.setattr(job.time, "monotonic", lambda: clock[0])
     order, probed, fields = [], [], {}
 
-    def probe(run):
+    def probe(run, _=None):
         cost = COSTS[run.precision][0]
         size = COSTS[run.precision][1]
         probed.append(run.precision)
@@ -645,10 +645,36 @@ def test_a_probe_is_kept_for_this_code_and_this_machine(played, monkeypatch):
     assert played.probed == ["16", "32", "mixed"]
 
 
+def test_what_was_measured_of_an_edited_net_is_not_kept(played, monkeypatch, tmp_path):
+    costs = job.probe
+
+    def edited(run, _):
+        monkeypatch.setattr(identity, "code_by_now", lambda: "another")
+        return costs(run)
+
+    monkeypatch.setattr(job, "probe", edited)
+    with pytest.raises(UserError, match="has changed meanwhile: start again"):
+        played(minutes=4.0)
+    monkeypatch.setattr(job, "probe", costs)
+    played(minutes=0.001)
+    assert played.probed == ["16", "32", "mixed"]  # 16 again
+
+
+def test_a_probe_that_is_stopped_is_none(played, monkeypatch):
+    def stopped(run, stop):
+        raise child.Stopped
+
+    monkeypatch.setattr(job, "probe", stopped)
+    found, order = played(minutes=4.0)
+    assert order == [] and found.rows == ()
+
+
 def test_a_problem_is_tried_again(played, monkeypatch):
     costs = job.probe
     monkeypatch.setattr(
-        job, "probe", lambda run: dataclasses.replace(costs(run), problem="no memory")
+        job,
+        "probe",
+        lambda run, _: dataclasses.replace(costs(run), problem="no memory"),
     )
     played(minutes=0.001)
     monkeypatch.setattr(job, "probe", costs)

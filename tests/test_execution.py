@@ -266,8 +266,20 @@ if part == "writes and dies":
 if part == "goes astray":
     os.chdir("/")
     (pathlib.Path(order["folder"]) / "there").touch()
+if part == "leaves" and count == 1:
+    if os.fork() == 0:  # holds the pipes of its parent
+        tries.with_name("orphan").write_text(str(os.getpid()))
+        time.sleep(60)
+        os._exit(0)
+    while not tries.with_name("orphan").exists():
+        time.sleep(0.01)
+    os.kill(os.getpid(), 9)
 if part == "loses":
     tell("ended")
+elif part == "is torn":
+    tell("refused", reason=f"{folder}/checkpoint.npz is no checkpoint: delete it.")
+elif part == "is full":
+    tell("refused", reason="a training step can't be run: out of memory")
 elif part == "keeps no model":
     write()
     tell("ended", problem="the trained model can't be saved: no room.")
@@ -396,6 +408,44 @@ def test_a_run_that_can_not_start_leaves_the_others_their_turn(played):
     assert kinds(found, again) == []  # another seed would be refused likewise
 
 
+@pytest.mark.parametrize("part", ["is torn", "is full"])
+def test_what_is_refused_of_one_run_alone_leaves_its_other_seeds(played, part):
+    (first, second), events = played(part, part)
+    found = []
+    with pytest.raises(pool.LeftOut, match="2 runs are left out") as caught:
+        for event in events:
+            found.append(event)
+    assert (
+        kinds(found, second) == kinds(found, first) == ["begun", "started", "stopped"]
+    )
+    assert caught.value.exit_code == 2
+
+
+def test_what_a_run_has_started_does_not_outlive_it(played):
+    (task,), events = played("leaves")
+    began = time.monotonic()
+    assert kinds(events, task)[-1] == "ended"
+    assert time.monotonic() - began < 30
+    assert task.entry.record().status == "finished"
+    orphan = int((task.entry.folder / "orphan").read_text())
+    wanted = (psutil.STATUS_ZOMBIE,)
+    assert not psutil.pid_exists(orphan) or psutil.Process(orphan).status() in wanted
+
+
+def test_a_failure_is_forgotten_unless_somebody_has_mended_it(tmp_path):
+    entry = Ledger(tmp_path).entry(planned().run)
+    entry.write(dataclasses.replace(record_of(planned()), status="crashed"))
+    entry.forget("failed")
+    with entry.lock():
+        entry.forget("crashed")
+    assert entry.record() is not None
+    entry.forget("crashed")
+    assert entry.record() is None
+    entry.write(record_of(planned()))
+    entry.forget("failed", "crashed")
+    assert entry.record().status == "finished"
+
+
 def test_many_refusals_are_told_in_one_line():
     told = pool._Pool([], 1, threading.Event(), False)
     for number, reason in enumerate(("no net.", "too deep...", "is it?", "a", "b")):
@@ -417,8 +467,11 @@ def test_what_halts_one_run_halts_all(played):
 
 def test_a_model_that_can_not_be_saved_costs_no_run(played):
     tasks, events = played("keeps no model", "works")
-    with pytest.raises(pool.LeftOut, match="dnn, 32: the trained model can't be saved"):
+    with pytest.raises(
+        pool.LeftOut, match="dnn, 32: the trained model can't be saved"
+    ) as caught:
         list(events)
+    assert caught.value.exit_code == 1
     assert all(task.entry.record().status == "finished" for task in tasks)
 
 

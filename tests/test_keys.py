@@ -83,6 +83,22 @@ def test_a_picture_s_folder_is_its_label(here):
     assert identity.key(run) == before
 
 
+def test_what_is_no_picture_is_not_among_them(here):
+    run = Run(dataset="pictures")
+    before = identity.key(run)
+    for name in (".DS_Store", "a/.hidden.png", "a/notes.txt", "mlruns/a/log.txt"):
+        file = here / "pictures" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("more")
+    assert identity.key(run) == before
+    for part in "train", "test":
+        (here / "pictures" / part / "a").mkdir(parents=True)
+        (here / "pictures" / part / "a/1.png").write_text(part)
+    split = identity.key(run)
+    (here / "pictures/a/1.png").write_text("read no more")
+    assert identity.key(run) == split != before
+
+
 def test_a_file_s_name_may_be_of_any_bytes(here):
     before = identity.key(Run(dataset="pictures"))
     with open(b"pictures/a/caf\xe9.png", "w") as file:

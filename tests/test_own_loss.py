@@ -313,7 +313,7 @@ def here(monkeypatch):
     """Probes and runs of a comparison in this process, uncompiled."""
 
     @functools.cache
-    def probed(run):
+    def probed(run, _):
         with fresh(), uncompiled():
             return probe.Probe(run.precision, **probe.measured(run))
 

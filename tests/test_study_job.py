@@ -190,6 +190,17 @@ def test_what_is_left_out_is_told_after_the_report(folder, monkeypatch, trained)
         assert json.loads(done.stdout)["counts"]["finished"] == 1
 
 
+def test_a_report_of_nothing_overwrites_no_other(folder, monkeypatch):
+    assert study("run", "own.py", "--json").exit_code == 0  # nothing is trained here
+    page = folder / "mlruns/studies/own/own.html"
+    assert not page.exists()
+    page.write_text("of before")
+    done = study("run", "own.py")
+    assert done.exit_code == 0, done.output
+    assert "Nothing to say yet: 0 of" in done.stdout and "Report:" not in done.stdout
+    assert page.read_text() == "of before"
+
+
 def test_a_run_that_has_ended_is_told_whatever_has_changed_since(folder, monkeypatch):
     """The net's file may be edited meanwhile: the run is where it was planned to be."""
     told = []

@@ -103,6 +103,18 @@ def test_the_result_of_other_code_is_not_filed_under_the_old_one(entry, monkeypa
     assert entry.record() is None
 
 
+def test_a_net_that_sets_the_backend_too_late_changes_nothing(entry, monkeypatch):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+
+    def sets(_):
+        monkeypatch.setenv("KERAS_BACKEND", "jax")
+        monkeypatch.setenv("KERAS16_KERNELS", "0")
+
+    told = train(entry, monkeypatch, sets)
+    assert told == [{"event": "ended", "problem": ""}]
+    assert os.environ["KERAS_BACKEND"] == "jax"  # it has what it has set
+
+
 def test_a_net_is_compared_once_it_is_loaded(entry):
     teller = worker.Teller(io.StringIO())
     teller.origin = worker.Origin(RUN, entry)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 import numbers
@@ -11,8 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
-
-import filelock
 
 from keras16 import objective
 from keras16 import precision as precisions_table
@@ -23,8 +20,8 @@ from keras16.comparison.probe import BASELINE, Probe, probe
 from keras16.comparison.verdict import Comparison, compared
 from keras16.criterion import Metric, chosen, margin_of
 from keras16.errors import UserError
-from keras16.execution import pool
-from keras16.execution.ledger import Entry, Ledger
+from keras16.execution import child, identity, pool
+from keras16.execution.ledger import Ledger
 from keras16.results import Record
 from keras16.study import Arm, Planned, Row, Run, Study
 
@@ -176,9 +173,8 @@ class Job:
         """Probes, trains until the time is up, and judges."""
         self.probes = []
         for name in self.precisions:
-            kept = self.notes.probe(name)
-            if kept or not self.stop.is_set():
-                self.probes.append(kept or self._probe(name))
+            if found := self.notes.probe(name) or self._probe(name):
+                self.probes.append(found)
         self.watcher.probed(self.probes)
         self._choose_epochs()
         self.study = self._study()
@@ -187,17 +183,27 @@ class Job:
             self._train(runs)
         return self.judged()
 
-    def _probe(self, name: str) -> Probe:
+    def _probe(self, name: str) -> Probe | None:
         """What a precision costs; that it can't be had is an answer, too.
 
-        What float32 can't do, either, is no matter of precision.
+        What float32 can't do, either, is no matter of precision. None where it is
+        stopped before.
         """
+        run = dataclasses.replace(self.run, precision=name)
+        filed = identity.key(run), identity.code_by_now()
         try:
-            found = probe(dataclasses.replace(self.run, precision=name))
+            found = None if self.stop.is_set() else probe(run, self.stop)
+        except child.Stopped:
+            return None
         except UserError as error:
             if name == BASELINE:
                 raise
             return Probe(name, problem=str(error).rstrip("."))
+        if found is None:
+            return None
+        if filed != (identity.key(run), identity.code_by_now()):
+            changed = identity.newest_file(run) or "keras16"
+            raise UserError(f"{changed} has changed meanwhile: start again.")
         self.notes.probed(found)
         return found
 
@@ -309,7 +315,7 @@ class Job:
         """The runs, one after the other."""
         tasks = [pool.Task(each, self.ledger.entry(each.run)) for each in runs]
         for task in tasks:
-            _forget_crash(task.entry)
+            task.entry.forget(CRASHED)
         began = time.monotonic()
         for event in pool.train(tasks, workers=1, stop=self.stop):
             is_over = event.kind == "ended" and self._over(event.task.planned)
@@ -345,14 +351,6 @@ def _of_seed(planned: Planned, seed: int) -> Planned:
     """The same training with another seed."""
     run = dataclasses.replace(planned.run, seed=seed)
     return dataclasses.replace(planned, seed=seed, run=run)
-
-
-def _forget_crash(entry: Entry) -> None:
-    """Deletes the record of a crash: what has one is not trained."""
-    with contextlib.suppress(filelock.Timeout), entry.lock():
-        record = entry.record()
-        if record is not None and record.status == CRASHED:
-            entry.record_file.unlink()
 
 
 def _judged(

@@ -7,6 +7,7 @@ tells a JSON object in its last line.
 from __future__ import annotations
 
 import dataclasses
+import threading
 import time
 from typing import Any
 
@@ -49,13 +50,18 @@ class Probe:
         return self.foreign_cores <= UNFELT_CORES
 
 
-def probe(run: Run) -> Probe:
+def probe(run: Run, stop: threading.Event | None = None) -> Probe:
     """Measures a run's step in another process.
+
+    Args:
+        run: Of the precision that is measured.
+        stop: Once set, nobody wants to know any more.
 
     Raises:
         UserError: It can't be started as it was asked for.
+        child.Stopped: `stop` was set.
     """
-    told = child.ask(__name__, run.fields())
+    told = child.ask(__name__, run.fields(), stop)
     return Probe(run.precision, **told)
 
 

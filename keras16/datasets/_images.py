@@ -58,6 +58,14 @@ def read(folder: pathlib.Path) -> Dataset:
     )
 
 
+def files(folder: pathlib.Path) -> list[pathlib.Path]:
+    """All images that `read` reads, whether or not it refuses them; sorted."""
+    parts = [folder / "train", folder / "test"]
+    roots = parts if all(part.is_dir() for part in parts) else [folder]
+    classes = (path for root in roots for path in _folders(root))
+    return sorted(image for path in classes for image in _images(path))
+
+
 def _is_split(folder: pathlib.Path) -> bool:
     train, test = (folder / "train").is_dir(), (folder / "test").is_dir()
     if train != test and _folders(folder / ("train" if train else "test")):

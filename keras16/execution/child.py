@@ -6,16 +6,17 @@ import contextlib
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import IO, Any
 
 from keras16 import user_code
 from keras16.errors import UserError
 from keras16.execution.environment import (
+    Parent,
     command,
     for_child,
     take_in_working_folder,
@@ -69,43 +70,42 @@ def _told(
     module: str, question: str, stop: threading.Event | None
 ) -> tuple[int, str, str]:
     """Exit code, standard output and standard error of the process that answers."""
-    inner, outer = os.pipe()
-    asked = os.fdopen(outer, "wb")
-    try:
+    # Files: the end of a pipe comes when all have closed it that the net has started.
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         process = subprocess.Popen(
             command(module),
-            stdin=inner,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="replace",
+            stdin=subprocess.PIPE,
+            stdout=out,
+            stderr=err,
             env=for_child(),
             # Ctrl-C goes to every process of a terminal; this one decides.
             start_new_session=True,
         )
-    finally:
-        os.close(inner)
-    try:
-        with contextlib.suppress(OSError):  # it is gone: its code tells
-            asked.write(f"{question}\n".encode())
-            asked.flush()
-        return _waited_for(process, stop)
-    finally:  # it must not go on alone
-        process.kill()
-        process.communicate()
-        with contextlib.suppress(OSError):
-            asked.close()
+        try:
+            with contextlib.suppress(OSError):  # it is gone: its code tells
+                assert process.stdin is not None
+                process.stdin.write(f"{question}\n".encode())
+                process.stdin.flush()
+            code = _waited_for(process, stop)
+        finally:  # it must not go on alone
+            process.kill()
+            process.wait()
+            with contextlib.suppress(OSError):
+                process.stdin.close()  # type: ignore[union-attr]
+        return code, _text(out), _text(err)
 
 
-def _waited_for(
-    process: subprocess.Popen[str], stop: threading.Event | None
-) -> tuple[int, str, str]:
+def _waited_for(process: subprocess.Popen[bytes], stop: threading.Event | None) -> int:
     while True:
         if stop is not None and stop.is_set():
             raise Stopped
         with contextlib.suppress(subprocess.TimeoutExpired):
-            out, err = process.communicate(timeout=SECONDS_BETWEEN_LOOKS)
-            return process.returncode, out, err
+            return process.wait(SECONDS_BETWEEN_LOOKS)
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode(errors="replace")
 
 
 def object_in(line: str) -> dict[str, Any] | None:
@@ -119,7 +119,7 @@ def object_in(line: str) -> dict[str, Any] | None:
 
 def _why(code: int, log: str) -> str:
     """Why there is no answer; whoever kills a process leaves no word in its log."""
-    if code == -signal.SIGKILL:
+    if code == -9:  # of SIGKILL, which Windows has no name for
         return f"{ended(code)}: {FULL}"
     words = last_words(log)
     return (
@@ -144,8 +144,9 @@ def answer(function: Callable[[Any], dict[str, Any]]) -> None:
     os.dup2(2, 1)
     sys.stdout = sys.stderr
     take_in_working_folder()
-    question = json.loads(sys.stdin.readline())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    parent = Parent()
+    question = json.loads(parent.line())
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     try:
         told = function(question)
     except UserError as error:
@@ -153,11 +154,12 @@ def answer(function: Callable[[Any], dict[str, Any]]) -> None:
     except Exception as error:  # of any kind: the parent decides
         told = {"problem": user_code.reason(error)}
     print(json.dumps(told), file=out, flush=True)
+    sys.stderr.flush()
+    os._exit(0)  # whatever threads of the net's go on
 
 
-def _end_with_parent() -> None:
-    # Not of sys.stdin: its lock would be held where the interpreter ends.
-    while os.read(0, 1):
+def _end_with(parent: Parent) -> None:
+    while parent.line():
         pass
     os._exit(PARENT_GONE)
 

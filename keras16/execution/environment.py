@@ -19,6 +19,29 @@ def for_child() -> dict[str, str]:
     return {**QUIET, **hardware.SHARED_GPU, **os.environ, "PYTHONPATH": path}
 
 
+class Parent:
+    """What the parent says on standard input, which is empty from then on.
+
+    A net that asks for input, or starts a program that does, would wait for ever, or
+    take what is meant for this process.
+    """
+
+    def __init__(self) -> None:
+        self._pipe, self._rest = os.dup(0), b""
+        with open(os.devnull, "rb") as nothing:
+            os.dup2(nothing.fileno(), 0)
+
+    def line(self) -> bytes:
+        """The next line; empty where the parent is gone."""
+        while b"\n" not in self._rest:
+            more = os.read(self._pipe, 1 << 16)
+            if not more:
+                return b""
+            self._rest += more
+        line, _, self._rest = self._rest.partition(b"\n")
+        return line + b"\n"
+
+
 def command(module: str) -> list[str]:
     """The line that runs a module in a process of its own.
 

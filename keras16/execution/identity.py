@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -42,6 +43,7 @@ ASIDE = frozenset(
 )
 # Fields that runs of before did not have: unset, they leave a run its name.
 LATER = ("loss", "metric")
+SETTINGS = ("KERAS_BACKEND", "KERAS_HOME", "KERAS16_KERNELS")
 PACKAGES = ("keras", "tensorflow", "jax", "numpy")
 # Fields that may name files of the user's.
 NAMES_FILES = ("model", "dataset", "loss", "metric")
@@ -78,6 +80,30 @@ def code_by_now() -> str:
     for library in kernels.libraries():
         sha.update(library.path.read_bytes())
     return sha.hexdigest()[:12]
+
+
+def settings() -> dict[str, str | None]:
+    """The variables of the environment that `code` depends on."""
+    return {name: os.environ.get(name) for name in SETTINGS}
+
+
+@contextlib.contextmanager
+def under(before: dict[str, str | None]) -> Iterator[None]:
+    """The settings of before: a net may set `KERAS_BACKEND` when it is too late."""
+    now = settings()
+    _set(before)
+    try:
+        yield
+    finally:
+        _set(now)
+
+
+def _set(values: dict[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def key(run: Run) -> str:
@@ -164,8 +190,8 @@ def _told_by(run: Run) -> Iterator[tuple[str, pathlib.Path]]:
     """
     for named in _named(run):
         folder = _path(named)
+        whole = folder.is_dir()
         for path in _files(named):
-            whole = folder.is_dir()
             yield (path.relative_to(folder).as_posix() if whole else path.name), path
 
 
@@ -295,7 +321,9 @@ def _files(named: str) -> list[pathlib.Path]:
     if ".py:" in named:
         return sources(path)
     if path.is_dir():
-        return sorted(file for file in path.rglob("*") if file.is_file())
+        from keras16.datasets import _images
+
+        return _images.files(path)
     return [path] if path.is_file() else []
 
 

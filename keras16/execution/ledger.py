@@ -9,6 +9,7 @@ process that trains it.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -79,6 +80,16 @@ class Entry:
         self.checkpoint.unlink(missing_ok=True)
         self.company.unlink(missing_ok=True)
         self.delete_parts()
+
+    def forget(self, *statuses: str) -> None:
+        """Deletes a record of one of these: what has one is not trained.
+
+        Not where another process trains the run, or has finished it meanwhile.
+        """
+        with contextlib.suppress(filelock.Timeout), self.lock():
+            record = self.record()
+            if record is not None and record.status in statuses:
+                self.record_file.unlink(missing_ok=True)
 
     def delete_parts(self) -> None:
         """Deletes what a process had half written when it was killed.

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import json
+import os
 import queue
+import signal
 import subprocess
 import threading
 import time
@@ -65,7 +68,15 @@ class Event:
 
 
 class LeftOut(UserError):
-    """Runs could not be trained, or not be kept, as asked; all others are over."""
+    """Runs could not be trained, or their models not be kept; all others are over.
+
+    Attributes:
+        exit_code: 2 where a run could not be trained, else 1.
+    """
+
+    def __init__(self, text: str, exit_code: int = 2) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code
 
 
 class _Process:
@@ -88,6 +99,7 @@ class _Process:
                 env=for_child(),
                 encoding="utf-8",
                 errors="replace",
+                start_new_session=True,  # with all that it starts, to end them all
             )
         self._say(json.dumps(order))
         threading.Thread(target=self._read, args=(told,), daemon=True).start()
@@ -97,11 +109,16 @@ class _Process:
         self._say("stop")
 
     def end(self) -> None:
-        """Ends it, whatever it does."""
-        self._process.kill()
+        """Ends it, whatever it does, and what it has started and left."""
+        with contextlib.suppress(OSError):  # they are gone
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             _close(pipe)
+
+    def is_gone(self) -> bool:
+        """Whether it has ended, however long others hold the pipe that it told by."""
+        return self._process.poll() is not None
 
     def why(self) -> str:
         """Why it ended, in one line."""
@@ -185,11 +202,13 @@ class _Pool:
         self.workers, self.stop, self.keep_models = workers, stop, keep_models
         self.told: queue.Queue = queue.Queue()
         self.running: set[_Process] = set()
+        self.gone: set[_Process] = set()
         self.attempts: collections.Counter[Task] = collections.Counter()
         self.not_before: dict[Task, float] = {}
         self.epochs: collections.Counter[Task] = collections.Counter()
         self.refused: dict[Run, str] = {}  # by what its seeds have in common
         self.left_out: collections.Counter[str] = collections.Counter()
+        self.unsaved: collections.Counter[str] = collections.Counter()
         self.asked_to_stop = False
 
     def events(self) -> Iterator[Event]:
@@ -198,8 +217,8 @@ class _Pool:
                 yield from self._begun()
                 self._pass_on_stop()
                 yield from self._next()
-            if self.left_out and not self.stop.is_set():
-                raise LeftOut(self._told())
+            if (self.left_out or self.unsaved) and not self.stop.is_set():
+                raise LeftOut(self._told(), exit_code=2 if self.left_out else 1)
         finally:
             for process in self.running:
                 process.end()
@@ -240,11 +259,14 @@ class _Pool:
         try:
             process, message = self.told.get(timeout=0.2)
         except queue.Empty:
+            self._look()
+            return
+        if process not in self.running:
             return
         if message is None:
             self.running.discard(process)
-            yield from self._gone(process)
             process.end()
+            yield from self._gone(process)
             return
         kind = message.pop("event")
         if kind == "halted":
@@ -256,6 +278,14 @@ class _Pool:
         if kind == "epoch":
             self._count(process, message["epoch"])
         yield Event(kind, process.task, message)
+
+    def _look(self) -> None:
+        """A process that is gone, and has had time to be heard, says no more."""
+        for process in self.running:
+            if process.is_gone() and process not in self.gone:
+                self.gone.add(process)
+            elif process.is_gone():
+                self.told.put((process, None))
 
     def _count(self, process: _Process, epoch: int) -> None:
         """A process that goes on tells the epochs of those before it, too."""
@@ -269,14 +299,15 @@ class _Pool:
         if over == "taken":
             self._ask_later(task)
         elif over == "refused":
-            self.refused[_any_seed(task)] = process.problem
+            if not _is_of_one_run(process):
+                self.refused[_any_seed(task)] = process.problem
             self._leave_out(task, process.problem)
             yield Event("stopped", task)
         elif over == "stopped":
             yield Event("stopped", task)
         elif task.entry.record() is not None:  # or it died before it could tell
             if process.problem:
-                self._leave_out(task, process.problem)
+                self.unsaved[_about(task, process.problem)] += 1
             yield Event("ended", task)
         else:
             yield from self._without_record(process)
@@ -324,15 +355,31 @@ class _Pool:
         return self.attempts[process.task] < ATTEMPTS
 
     def _leave_out(self, task: Task, reason: str) -> None:
-        end = "" if reason.endswith((".", "?", "!")) else "."
-        self.left_out[f"{task.planned.row}, {task.planned.arm}: {reason}{end}"] += 1
+        self.left_out[_about(task, reason)] += 1
 
     def _told(self) -> str:
-        """What was left out, in one line."""
-        reasons, count = list(self.left_out), self.left_out.total()
-        more = len(reasons) - MOST_REASONS
-        told = " ".join(reasons[:MOST_REASONS]) + f" {more} more." * (more > 0)
-        return told if count == 1 else f"{count} runs are left out: {told}"
+        """What was left out, or not saved, in one line."""
+        left_out = _listed(self.left_out, "runs are left out")
+        unsaved = _listed(self.unsaved, "models are not saved")
+        return " ".join(filter(None, (left_out, unsaved)))
+
+
+def _about(task: Task, reason: str) -> str:
+    end = "" if reason.endswith((".", "?", "!")) else "."
+    return f"{task.planned.row}, {task.planned.arm}: {reason}{end}"
+
+
+def _listed(found: collections.Counter[str], what: str) -> str:
+    reasons, count = list(found), found.total()
+    more = len(reasons) - MOST_REASONS
+    told = " ".join(reasons[:MOST_REASONS]) + f" {more} more." * (more > 0)
+    return told if count < 2 else f"{count} {what}: {told}"
+
+
+def _is_of_one_run(process: _Process) -> bool:
+    """Whether its other seeds may well be trained: a file of its own, or memory."""
+    own = str(process.task.entry.folder)
+    return own in process.problem or "memory" in process.problem.lower()
 
 
 def _any_seed(task: Task) -> Run:

@@ -20,7 +20,6 @@ import json
 import os
 import pathlib
 import signal
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any, TextIO
@@ -32,7 +31,7 @@ from keras16.errors import UserError
 from keras16.execution import identity
 from keras16.execution.child import PARENT_GONE
 from keras16.execution.company import Company
-from keras16.execution.environment import take_in_working_folder
+from keras16.execution.environment import Parent, take_in_working_folder
 from keras16.execution.ledger import Entry
 from keras16.results import MEASURED, Epoch, Record, packed
 from keras16.study import Run
@@ -57,7 +56,7 @@ class Origin:
     def __init__(self, run: Run, entry: Entry) -> None:
         """Remembers where the user's files are looked up: his code may go elsewhere."""
         self._run, self._place = run, tuple(entry.folder.parts[-2:])
-        self._home = os.getcwd()
+        self._home, self._settings = os.getcwd(), identity.settings()
 
     def check(self) -> None:
         """Refuses to file the results of one code under another.
@@ -65,7 +64,7 @@ class Origin:
         Raises:
             Halted: Something has changed since the run was planned.
         """
-        with contextlib.chdir(self._home):
+        with contextlib.chdir(self._home), identity.under(self._settings):
             key, code = identity.key(self._run), identity.code_by_now()
             if (key, code) == self._place:
                 return
@@ -131,9 +130,10 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     take_in_working_folder()
-    teller, order = Teller(out), json.loads(sys.stdin.readline())
+    parent = Parent()
+    teller, order = Teller(out), json.loads(parent.line())
     stop = threading.Event()
-    threading.Thread(target=_listen, args=(stop,), daemon=True).start()
+    threading.Thread(target=_listen, args=(parent, stop), daemon=True).start()
     entry = Entry(pathlib.Path(order["folder"]))
     try:
         with entry.lock():
@@ -148,8 +148,8 @@ def main() -> None:
         teller.tell("halted", reason=_unwritten(entry, error))
 
 
-def _listen(stop: threading.Event) -> None:
-    for _ in sys.stdin:
+def _listen(parent: Parent, stop: threading.Event) -> None:
+    while parent.line():
         stop.set()
     os._exit(PARENT_GONE)
 

@@ -195,6 +195,8 @@ def _smallest_margin(judged: Judgement, grid: Grid) -> str:
     rows = judged.found.rows
     if any(len(row.differences) < LEAST_PAIRS or row.failed_alone for row in rows):
         return ""
+    if not any(row.difference.deviation for row in rows):
+        return ""
     least = equivalence.smallest_margin([row.values for row in rows])
     if least is None:
         return ""
