@@ -161,8 +161,9 @@ def run_command(
     it goes on after the last epoch of each run.
 
     Exit codes: 0 all runs are over (those that diverged or crashed are results, too); 1
-    the record in MLflow is not whole; 2 input that cannot be used; 130 stopped by
-    Ctrl-C, 143 by SIGTERM.
+    the record in MLflow is not whole, or a model could not be kept; 2 input that cannot
+    be used (runs that can be trained are trained first); 130 stopped by Ctrl-C, 143 by
+    SIGTERM.
 
     \b
     Example:
