@@ -110,8 +110,10 @@ class _Process:
 
     def end(self) -> None:
         """Ends it, whatever it does, and what it has started and left."""
-        with contextlib.suppress(OSError):  # they are gone
-            os.killpg(self._process.pid, signal.SIGKILL)
+        if os.name == "posix":
+            with contextlib.suppress(OSError):  # they are gone
+                os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             _close(pipe)
