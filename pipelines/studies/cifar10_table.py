@@ -7,7 +7,8 @@ rate of 0.01, momentum 0.9 (none for the vision transformers), batches of 256, 1
 epochs, no augmentation, test accuracy after the last epoch; 69 to 84 % are published.
 Days on a CPU: name a few nets with `--models`, and fewer `--seeds` and `--epochs`. Four
 epochs of alexnet, of 80 to 130 seconds where two runs go on side by side on two cores
-with AVX-512, end between 61.5 and 64.6 % (docs/results/cifar10_table.md).
+with AVX-512, end between 61.5 and 64.6 % (docs/results/cifar10_table.md); of resnet32,
+of 150 to 260 s, between 58 and 64.
 `mobilenetv2` needs dozens: it keeps 0.999 of its moving statistics at a step, and after
 four epochs was still at 10 % of the test images, with 55 % of the training ones.
 """
