@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from keras16 import results, store
 from keras16.errors import UserError
 from keras16.execution import json_file, pool, sizes
-from keras16.execution.ledger import Entry, Ledger, named
+from keras16.execution.ledger import Entry, Ledger, counts, named
 from keras16.execution.pool import Task
 from keras16.report import units
 from keras16.results import Record
@@ -98,15 +98,15 @@ class Job:
             return
         runs = [task.planned.run for task in self.tasks]
         self._say(f"{len(runs)} of {len(self.study.runs())} runs to train.")
-        again = self.ledger.of_other_code(task.planned for task in self.tasks)
-        if again:
+        elsewhere = sum(task.entry.is_of_other_code() for task in self.tasks)
+        if elsewhere:
             self._say(
-                f"{again} of them are over under another version of keras16, and are "
-                "trained again by this one."
+                f"{elsewhere} of them are over under another version of keras16, and "
+                "are trained again by this one."
             )
-        counts = sizes.parameters(runs, self.ledger.folder, self.stop.event)
+        parameters = sizes.parameters(runs, self.ledger.folder, self.stop.event)
         needed = sizes.needed_bytes(
-            counts, len(runs), self.workers, keep_models=self.keep_models
+            parameters, len(runs), self.workers, keep_models=self.keep_models
         )
         free = shutil.disk_usage(_there(self.ledger.folder)).free
         told = (
@@ -184,8 +184,8 @@ class Job:
 
     def as_json(self) -> str:
         """The report's numbers, and how many runs are over."""
-        counts = self.ledger.counts(self.study.runs())
-        return json.dumps({**self.summary, "counts": counts})
+        told = counts(entry for _, entry in self.planned)
+        return json.dumps({**self.summary, "counts": told})
 
     def exit_code(self) -> int:
         """See the command's help."""

@@ -244,12 +244,9 @@ def _array(value: Any, name: str) -> np.ndarray:
     Raises:
         UserError: There is none of numbers or text, or it is empty.
     """
-    try:
-        array = np.asarray(value)
-    except (TypeError, ValueError) as error:
-        raise UserError(
-            f"{name} can't be read as one array: give all its rows the same shape."
-        ) from error
+    from keras16.datasets import _checks
+
+    array = _checks.as_array(value, name)
     if array.ndim == 0:
         raise UserError(f"{name} is {type(value).__name__}: give an array.")
     if len(array) == 0:

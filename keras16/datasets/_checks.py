@@ -187,13 +187,26 @@ def _named(class_names: tuple[str, ...], classes: int) -> tuple[str, ...]:
     return names
 
 
-def _array(value: Any, part: str) -> np.ndarray:
+def as_array(value: Any, part: str) -> np.ndarray:
+    """What NumPy makes of it.
+
+    Args:
+        value: Anything.
+        part: What it is called.
+
+    Raises:
+        UserError: It makes none.
+    """
     try:
-        array = np.asarray(value)
+        return np.asarray(value)
     except (ValueError, TypeError) as error:
         raise UserError(
             f"{part} can't be read as one array: give all its rows the same shape."
         ) from error
+
+
+def _array(value: Any, part: str) -> np.ndarray:
+    array = as_array(value, part)
     if array.ndim == 0 or len(array) == 0:
         raise UserError(f"{part} holds no example: give at least one.")
     return array

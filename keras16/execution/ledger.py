@@ -99,6 +99,14 @@ class Entry:
         for part in self.folder.glob("*.part"):
             part.unlink(missing_ok=True)
 
+    def records_of_any_code(self) -> list[pathlib.Path]:
+        """The records of the run, whatever version of the code it was trained by."""
+        return list(self.folder.parent.glob("*/record.json"))
+
+    def is_of_other_code(self) -> bool:
+        """Whether the run is over under another version of the code alone."""
+        return self.record() is None and bool(self.records_of_any_code())
+
     def lock(self) -> filelock.BaseFileLock:
         """Held by whoever trains the run; the system frees it when he dies."""
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -145,16 +153,13 @@ class Ledger:
             older: Whether another version of the code will do where this one has
                 not run it: the newest of them.
         """
-        record = self.entry(planned.run).record()
+        entry = self.entry(planned.run)
+        record = entry.record()
         if record is None and older:
-            files = self._record_files(planned.run)
+            files = entry.records_of_any_code()
             newest = max(files, key=lambda file: file.stat().st_mtime, default=None)
             record = Entry(newest.parent).record() if newest else None
         return record and named(record, study, planned)
-
-    def _record_files(self, run: Run) -> Iterable[pathlib.Path]:
-        """Of a run, whatever version of the code it was trained by."""
-        return (self.folder / identity.key(run)).glob("*/record.json")
 
     def records(
         self, study: str, runs: Iterable[Planned], *, older: bool = True
@@ -165,16 +170,17 @@ class Ledger:
 
     def counts(self, runs: Iterable[Planned]) -> dict[str, int]:
         """How many runs are in each of `STATES`, and in "total"."""
-        states = [self.entry(planned.run).state() for planned in runs]
-        return {"total": len(states), **{name: states.count(name) for name in STATES}}
+        return counts(self.entry(planned.run) for planned in runs)
 
     def of_other_code(self, runs: Iterable[Planned]) -> int:
         """How many of the runs are over under another version of the code alone."""
-        return sum(
-            self.entry(planned.run).record() is None
-            and any(self._record_files(planned.run))
-            for planned in runs
-        )
+        return sum(self.entry(planned.run).is_of_other_code() for planned in runs)
+
+
+def counts(entries: Iterable[Entry]) -> dict[str, int]:
+    """How many of them are in each of `STATES`, and in "total"."""
+    states = [entry.state() for entry in entries]
+    return {"total": len(states), **{name: states.count(name) for name in STATES}}
 
 
 def named(record: Record, study: str, planned: Planned) -> Record:
