@@ -58,13 +58,12 @@ def _of_pairs(grid: Grid) -> str:
     """The margin, and what runs of one seed have in common."""
     study = grid.study
     margin = scale.of(grid).margin(grid.margin)
-    fixed = "is what the study's file says" if study.file else "was fixed in the study"
-    before = (
-        "; it was to be fixed before the runs" if study.file else " before the runs"
-    )
+    fixed = "was fixed in the study before the runs"
+    if study.file:
+        fixed = "is what the study's file says; it was to be fixed before the runs"
     control = f", all but {study.control}," if study.control in grid.arms else ""
     return (
-        f"The margin of {margin} {fixed}{before}. Arms are paired{control} by the same "
+        f"The margin of {margin} {fixed}. Arms are paired{control} by the same "
         "initial weights and the same order of the data."
     )
 
